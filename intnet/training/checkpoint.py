@@ -1,0 +1,45 @@
+"""Checkpoints: weights as safetensors with JSON metadata; resume state as a weights-only pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+def save_weights(path: Path, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write tensors and metadata to a temporary file, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    save_file(tensors, temporary, {"intnet": json.dumps(dict(meta), sort_keys=True)})
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of a checkpoint. Raises ValueError if it is not one of ours."""
+    with safe_open(path, framework="pt") as file:
+        meta = (file.metadata() or {}).get("intnet")
+        if meta is None:
+            raise ValueError(f"{path}: no 'intnet' metadata, not a checkpoint of `intnet train`")
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(meta)
+
+
+def save_resume(path: Path, state: Mapping[str, Any]) -> None:
+    """Everything needed to go on (weights, average, optimisers, clock, generator states)."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    torch.save(dict(state), temporary)
+    os.replace(temporary, path)
+
+
+def load_resume(path: Path) -> dict[str, Any]:
+    """Inverse of save_resume; never unpickles code."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

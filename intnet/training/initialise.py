@@ -1,0 +1,34 @@
+"""Start as a KLT transform coder: two-stage PCA on the main path, its transpose in the synthesis."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from intnet.training.models import MeanScaleHyperprior
+
+
+def principal(samples: Tensor, count: int) -> Tensor:
+    """samples (n, d) -> (count, d): orthonormal rows, largest variance first."""
+    covariance = samples.T @ samples / len(samples)
+    return torch.linalg.eigh(covariance)[1].flip(1)[:, :count].T.contiguous()
+
+
+@torch.no_grad()
+def klt(model: MeanScaleHyperprior, x: Tensor) -> None:
+    """Set the main path of model from pictures x (n, 3, h, w) in [0, 1]."""
+    config = model.config
+    enter, narrow = model.analysis[1], model.analysis[config.blocks + 3]
+    widen, leave = model.synthesis[1], model.synthesis[config.blocks + 3]
+    u = F.pixel_unshuffle(x - 0.5, 8)
+    first = principal(u.permute(0, 2, 3, 1).reshape(-1, u.shape[1]), config.c)
+    enter.weight.copy_(first[:, :, None, None])
+    leave.weight.copy_(first.T[:, :, None, None])
+    v = F.pixel_unshuffle(F.conv2d(u, enter.weight), 2)
+    second = principal(v.permute(0, 2, 3, 1).reshape(-1, v.shape[1]), config.m)
+    narrow.weight.copy_(second[:, :, None, None])
+    widen.weight.copy_(second.T[:, :, None, None])
+    last = model.prior[-1]
+    last.weight.mul_(0.1)
+    last.bias[config.m :] = model.analysis(x - 0.5).std((0, 2, 3)).log().clamp(-5, 4)

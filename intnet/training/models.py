@@ -1,0 +1,104 @@
+"""The mean-scale hyperprior (Ballé et al. 2018, Minnen et al. 2018) on light transforms.
+
+Names as in the papers: y latents, z hyper-latents. All arithmetic at 1/8 resolution or below. One
+model serves all rates: the prior predicts un-gained coefficients (mean, log-scale), and quality q
+multiplies residuals by `gain(q)` per channel, so a table index is `index + offset[q]`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from intnet.training.entropy import LogisticMixture, gaussian_bits
+from intnet.training.layers import Block, Conv, round_ste
+
+QUALITIES, ANCHORS = 64, 8
+LAMBDA_MIN, LAMBDA_MAX = 0.0005, 0.2  # loss = bpp + lambda * 255**2 * mse, pixels in [0, 1]
+
+
+def rate_lambda(quality: Tensor) -> Tensor:
+    """Lambda of quality 0..63, log-spaced from LAMBDA_MIN to LAMBDA_MAX."""
+    return LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (quality / (QUALITIES - 1))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Channel counts: C at 1/8 resolution, M latents at 1/16, Z hyper-latents at 1/64."""
+
+    c: int = 128
+    m: int = 320
+    m_hidden: int = 192
+    z: int = 64
+    blocks: int = 2
+
+    def as_dict(self) -> dict[str, int]:
+        """Plain dictionary for checkpoints."""
+        return asdict(self)
+
+
+class Output(NamedTuple):
+    """x_hat (n, 3, h, w); bits_y and bits_z (n,)."""
+
+    x_hat: Tensor
+    bits_y: Tensor
+    bits_z: Tensor
+
+
+class MeanScaleHyperprior(nn.Module):
+    """Float codec; `quantise.integer_twin` gives its integer form with the same forward code."""
+
+    pixel_offset, pixel_scale = 0.5, 1.0  # network input = (x - offset) * scale
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        c, m, h, z = config.c, config.m, config.m_hidden, config.z
+        blocks = [Block(c, c) for _ in range(2 * config.blocks)]
+        self.analysis = nn.Sequential(
+            nn.PixelUnshuffle(8), Conv(192, c, wide=True), *blocks[: config.blocks],
+            nn.PixelUnshuffle(2), Conv(4 * c, m, wide=True), Block(m, h),
+        )  # fmt: skip
+        self.hyper_analysis = nn.Sequential(
+            Conv(m, z, 3, relu=True), Conv(z, z, 5, 2, relu=True), Conv(z, z, 5, 2),
+        )  # fmt: skip
+        self.prior = nn.Sequential(
+            Conv(z, 4 * z, relu=True), nn.PixelShuffle(2),
+            Conv(z, 4 * z, 3, relu=True), nn.PixelShuffle(2), Conv(z, 2 * m, 3),
+        )  # fmt: skip
+        self.synthesis = nn.Sequential(
+            Block(m, h), Conv(m, 4 * c, wide=True), nn.PixelShuffle(2), *blocks[config.blocks :],
+            Conv(c, 192, wide=True), nn.PixelShuffle(8),
+        )  # fmt: skip
+        self.z_prior = LogisticMixture(z)
+        gains = torch.linspace(math.log(1.0), math.log(24.0), ANCHORS)[:, None].repeat(1, m)
+        self.log_gain = nn.Parameter(gains.clone())
+        self.log_inverse_gain = nn.Parameter(-gains)
+
+    def at_quality(self, table: Tensor, quality: Tensor) -> Tensor:
+        """Rows of an (ANCHORS, m) table at quality (n,), linear between anchors: (n, m, 1, 1)."""
+        position = quality * ((ANCHORS - 1) / (QUALITIES - 1))
+        low = position.floor().clamp(0, ANCHORS - 2).long()
+        rows = torch.lerp(table[low], table[low + 1], (position - low)[:, None])
+        return rows[:, :, None, None]
+
+    def forward(self, x: Tensor, quality: Tensor) -> Output:
+        """x: (n, 3, h, w) in [0, 1], sides multiples of 64; quality: (n,) in 0..63."""
+
+        def noisy(t: Tensor) -> Tensor:
+            return t + torch.rand_like(t) - 0.5 if self.training else round_ste(t)
+
+        y = self.analysis(x - 0.5)
+        z = self.hyper_analysis(y)
+        mean, log_scale = self.prior(round_ste(z)).float().chunk(2, 1)
+        log_gain = self.at_quality(self.log_gain, quality)
+        residual = (y.float() - mean) * log_gain.exp()
+        inverse_gain = self.at_quality(self.log_inverse_gain, quality).exp()
+        y_hat = mean + round_ste(residual) * inverse_gain
+        bits_y = gaussian_bits(noisy(residual), log_scale + log_gain).sum((1, 2, 3))
+        bits_z = self.z_prior.bits(noisy(z.float())).sum((1, 2, 3))
+        return Output(self.synthesis(y_hat).float() + 0.5, bits_y, bits_z)

@@ -1,0 +1,226 @@
+"""The trainer: time-boxed, resumable, seeded, on CPU or CUDA, from float to integer forward.
+
+    python -m intnet.training.train CORPUS --out out/model.safetensors --minutes 60
+
+Needs only torch, numpy, pillow, safetensors and tqdm. Writes OUT (averaged weights, what `convert`
+reads), OUT.resume (to go on), OUT.jsonl (log) and, where matplotlib is installed, OUT.png (curve).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from intnet.training import checkpoint
+from intnet.training.data import as_input, batches, load_pictures
+from intnet.training.initialise import klt
+from intnet.training.models import (
+    QUALITIES,
+    Config,
+    MeanScaleHyperprior,
+    rate_lambda,
+)
+from intnet.training.optimisers import Optimisers
+from intnet.training.plot import draw_log
+from intnet.training.quantise import integer_twin
+
+EMA_DECAY = 0.999
+REFERENCE_LAMBDA = 0.018
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of the trainer; `intnet train` passes them through."""
+    p = argparse.ArgumentParser(
+        prog="intnet train", description="Train a mean-scale hyperprior, one model for all rates."
+    )
+    p.add_argument("corpus", type=Path, help="folder of training pictures")
+    p.add_argument("--out", type=Path, required=True, help="checkpoint to write (.safetensors)")
+    p.add_argument("--minutes", type=float, default=30.0, help="time box of the whole schedule")
+    p.add_argument("--stage", choices=("float", "integer"), default="float",
+                   help="float: ordinary weights; integer: quantisation-aware, from --init")  # fmt: skip
+    p.add_argument("--init", type=Path, help="start from these weights instead of a KLT")
+    p.add_argument("--resume", action="store_true", help="go on from OUT.resume")
+    p.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    p.add_argument("--crop", type=int, default=192, help="side of a crop, a multiple of 64")
+    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--device", default="cpu", help="cpu or cuda")
+    p.add_argument("--bf16", action="store_true", help="bfloat16 autocast (GPU, or a CPU with it)")
+    p.add_argument("--threads", type=int, default=0, help="CPU threads (0: torch's default)")
+    p.add_argument("--entropy-first", type=int, default=200,
+                   help="steps that train the entropy model alone when starting afresh")  # fmt: skip
+    for field, default in Config().as_dict().items():
+        p.add_argument(f"--{field.replace('_', '-')}", type=int, default=default)
+    return p
+
+
+def schedule(fraction: float) -> float:
+    """Rate multiplier over the time box: constant, then a cosine to 1 % over the last 60 %."""
+    late = max(0.0, (fraction - 0.4) / 0.6)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, late)))
+
+
+class Trainer:
+    """One run: model, averaged weights, optimisers, clock."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        if args.crop % 64:
+            raise SystemExit(f"--crop {args.crop}: must be a multiple of 64")
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        torch.manual_seed(args.seed)
+        self.rng = np.random.default_rng(args.seed)
+        self.pictures = load_pictures(args.corpus, max(args.crop, 256))
+        self.step, self.seconds = 0, 0.0
+        self.model = self.start()
+        self.model.to(device=args.device, memory_format=torch.channels_last)
+        self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.optimisers = Optimisers(self.model)
+        if args.resume:
+            self.resume()
+
+    def start(self) -> MeanScaleHyperprior:
+        """A fresh KLT, given weights, or their integer twin."""
+        args = self.args
+        weights, meta = checkpoint.load_weights(args.init) if args.init else (None, vars(args))
+        config = Config(**{k: meta[k] for k in Config().as_dict()})
+        model = MeanScaleHyperprior(config)
+        calibration = as_input(next(batches(self.pictures, 64, 128, np.random.default_rng(1))))
+        if weights is None:
+            klt(model, calibration)
+        elif meta["stage"] == "float":
+            model.load_state_dict(weights)
+        if args.stage == "integer":
+            if weights is None:
+                raise SystemExit("--stage integer: needs --init with a trained checkpoint")
+            model = integer_twin(model, calibration)
+            if meta["stage"] == "integer":
+                model.load_state_dict(weights)
+        return model
+
+    def resume(self) -> None:
+        """Load OUT.resume over the fresh state."""
+        state = checkpoint.load_resume(resume_path(self.args.out))
+        self.model.load_state_dict(state["model"])
+        self.ema = {k: v.to(self.args.device) for k, v in state["ema"].items()}
+        self.optimisers.load_state_dict(state["optimisers"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.rng.bit_generator.state = json.loads(state["numpy_state"])
+        torch.set_rng_state(state["torch_state"])
+
+    def save(self) -> None:
+        """Averaged weights and resume state, each renamed into place."""
+        meta = {"stage": self.args.stage, "step": self.step, "seconds": round(self.seconds),
+                **self.model.config.as_dict()}  # fmt: skip
+        checkpoint.save_weights(self.args.out, self.ema, meta)
+        checkpoint.save_resume(resume_path(self.args.out), {
+            "model": self.model.state_dict(), "ema": self.ema, "step": self.step,
+            "optimisers": self.optimisers.state_dict(), "seconds": self.seconds,
+            "numpy_state": json.dumps(self.rng.bit_generator.state),
+            "torch_state": torch.get_rng_state(),
+        })  # fmt: skip
+
+    def loss(self, x: Tensor, quality: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Rate + lambda * distortion, each quality divided by sqrt(lambda) so that none dominates."""
+        kind = torch.device(self.args.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.args.bf16):
+            out = self.model(x, quality)
+        pixels = x.shape[2] * x.shape[3]
+        bpp = (out.bits_y + out.bits_z) / pixels
+        mse = (out.x_hat - x).square().mean((1, 2, 3))
+        lam = rate_lambda(quality)
+        loss = ((bpp + lam * 255**2 * mse) * (REFERENCE_LAMBDA / lam).sqrt()).mean()
+        return loss, {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse.mean().item()}
+
+    def train_step(self, batch: Any, fraction: float) -> dict[str, float]:
+        """One batch, one step of every optimiser, one step of the average."""
+        x = as_input(batch, self.args.device)
+        quality = self.rng.uniform(0, QUALITIES - 1, len(batch))
+        self.model.zero_grad()
+        loss, numbers = self.loss(x, torch.tensor(quality, dtype=torch.float32, device=x.device))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0).item()
+        if math.isfinite(norm):
+            alone = self.args.entropy_first if self.args.init is None else 0
+            ramp = min(1.0, (self.step + 1) / 50)
+            late = min(1.0, max(0.0, (self.step - alone) / 300)) if alone else ramp
+            self.optimisers.step(self.args.rate * schedule(fraction), (late, ramp))
+        decay = min(EMA_DECAY, self.step / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                if value.is_floating_point():
+                    self.ema[name].lerp_(value, 1 - decay)
+                else:
+                    self.ema[name].copy_(value)
+        self.step += 1
+        return {**numbers, "gradient": norm}
+
+    def run(self) -> None:
+        """Train until the time box ends; save every five minutes and at the end."""
+        args, started, saved = self.args, time.monotonic() - self.seconds, self.seconds
+        log_path = args.out.with_suffix(".jsonl")
+        if not args.resume:
+            log_path.unlink(missing_ok=True)
+        window: list[dict[str, float]] = []
+        source = batches(self.pictures, args.batch, args.crop, self.rng)
+        with progress(args.minutes, self.seconds) as bar:
+            while self.seconds < 60 * args.minutes:
+                fraction = self.seconds / (60 * args.minutes)
+                window.append(self.train_step(next(source), fraction))
+                now = time.monotonic() - started
+                bar.update(min(now, 60 * args.minutes) - bar.n)
+                self.seconds = now
+                if len(window) == 100:
+                    entry = {k: round(float(np.mean([w[k] for w in window])), 5) for k in window[0]}
+                    entry |= {"step": self.step, "seconds": round(now)}
+                    append(log_path, entry)
+                    bar.set_postfix_str(f"step {self.step} loss {entry['loss']:.4f}")
+                    window = []
+                if now - saved > 300:
+                    self.save()
+                    saved = now
+        self.save()
+        draw_log(log_path, args.out.with_suffix(".png"))
+
+
+def resume_path(out: Path) -> Path:
+    """OUT.resume beside OUT."""
+    return out.with_suffix(".resume")
+
+
+def append(path: Path, entry: dict[str, Any]) -> None:
+    """One JSON line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + os.linesep)
+
+
+@contextlib.contextmanager
+def progress(minutes: float, done: float) -> Iterator[Any]:
+    """Progress over the time box, on stderr."""
+    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
+    with tqdm(total=60 * minutes, initial=done, bar_format=form, mininterval=1.0) as bar:
+        yield bar
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line entry."""
+    args = parser().parse_args(argv)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    Trainer(args).run()
+
+
+if __name__ == "__main__":
+    main()

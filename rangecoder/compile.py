@@ -1,0 +1,18 @@
+"""The one place that names the compiler."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def jit(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile at the first call, keep the machine code on disk, let other threads run.
+
+    error_model: division by zero does not raise; no kernel divides by anything that can be zero.
+    """
+    compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast("Callable[P, R]", compiled)
