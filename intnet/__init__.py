@@ -1,0 +1,8 @@
+"""intnet: learned image compression that decodes to the same bytes on every machine.
+
+The runtime (encode, decode, certify, conformance) is integers only and never imports torch.
+"""
+
+from importlib import metadata
+
+__version__ = metadata.version("intnet")

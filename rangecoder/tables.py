@@ -131,6 +131,10 @@ def build(weights: Sequence[Sequence[int]], minimum: Sequence[int]) -> Tables:
     if not 1 <= len(weights) <= MAX_TABLES:
         msg = f"number of tables: {len(weights)}, must be 1 .. {MAX_TABLES}"
         raise TableError(msg)
+    size = sum(len(table) + 1 for table in weights)
+    if size > MAX_ENTRIES:
+        msg = f"weights: {size} cdf values, limit is {MAX_ENTRIES}"
+        raise TableError(msg)
     cdf: list[int] = []
     start = [0]
     for t, table in enumerate(weights):
@@ -139,9 +143,6 @@ def build(weights: Sequence[Sequence[int]], minimum: Sequence[int]) -> Tables:
         for count in apportion(table):
             cdf.append(cdf[-1] + count)
         start.append(len(cdf))
-        if len(cdf) > MAX_ENTRIES:
-            msg = f"table {t}: cdf values so far {len(cdf)}, limit is {MAX_ENTRIES}"
-            raise TableError(msg)
     return Tables(np.array(cdf), np.array(start), np.array(minimum))
 
 

@@ -1,0 +1,19 @@
+"""The exceptions of intnet: one base, three children. A message says what, where, got, allowed."""
+
+from __future__ import annotations
+
+
+class IntnetError(Exception):
+    """Something that a file or a model contains is not allowed."""
+
+
+class ModelError(IntnetError):
+    """A model file or a program is malformed, damaged, or not the one a stream asks for."""
+
+
+class StreamError(IntnetError):
+    """A stream is malformed, damaged or truncated."""
+
+
+class BoundError(ModelError):
+    """An integer program could overflow: the proof names op, channel, bound and limit."""
