@@ -36,7 +36,7 @@ def load_pictures(folder: Path, smallest: int, limit: int | None = None) -> Pict
 
 def as_input(batch: npt.NDArray[np.uint8], device: str = "cpu") -> Tensor:
     """uint8 (n, h, w, 3) to float32 (n, 3, h, w) in [0, 1], channels last."""
-    x = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
+    x = torch.tensor(batch, device=device).permute(0, 3, 1, 2)
     return x.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 

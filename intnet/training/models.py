@@ -26,6 +26,10 @@ def rate_lambda(quality: Tensor) -> Tensor:
     return LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (quality / (QUALITIES - 1))
 
 
+# network pixel = (x - pixel_offset) * pixel_scale; log-scale = prior output * index_step + index_origin
+UNITS = {"pixel_offset": 0.5, "pixel_scale": 1.0, "index_step": 1.0, "index_origin": 0.0}
+
+
 @dataclass(frozen=True)
 class Config:
     """Channel counts: C at 1/8 resolution, M latents at 1/16, Z hyper-latents at 1/64."""
@@ -52,8 +56,6 @@ class Output(NamedTuple):
 class MeanScaleHyperprior(nn.Module):
     """Float codec; `quantise.integer_twin` gives its integer form with the same forward code."""
 
-    pixel_offset, pixel_scale = 0.5, 1.0  # network input = (x - offset) * scale
-
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
@@ -78,6 +80,9 @@ class MeanScaleHyperprior(nn.Module):
         gains = torch.linspace(math.log(1.0), math.log(24.0), ANCHORS)[:, None].repeat(1, m)
         self.log_gain = nn.Parameter(gains.clone())
         self.log_inverse_gain = nn.Parameter(-gains)
+        # Units of the networks' ends; `quantise.integer_twin` sets those of integers.
+        for name, value in UNITS.items():
+            self.register_buffer(name, torch.tensor(value))
 
     def at_quality(self, table: Tensor, quality: Tensor) -> Tensor:
         """Rows of an (ANCHORS, m) table at quality (n,), linear between anchors: (n, m, 1, 1)."""
@@ -92,13 +97,15 @@ class MeanScaleHyperprior(nn.Module):
         def noisy(t: Tensor) -> Tensor:
             return t + torch.rand_like(t) - 0.5 if self.training else round_ste(t)
 
-        y = self.analysis(x - 0.5)
+        y = self.analysis((x - self.pixel_offset) * self.pixel_scale)
         z = self.hyper_analysis(y)
-        mean, log_scale = self.prior(round_ste(z)).float().chunk(2, 1)
+        mean, index = self.prior(round_ste(z)).float().chunk(2, 1)
         log_gain = self.at_quality(self.log_gain, quality)
         residual = (y.float() - mean) * log_gain.exp()
+        log_scale = index * self.index_step + self.index_origin + log_gain
+        bits_y = gaussian_bits(noisy(residual), log_scale).sum((1, 2, 3))
+        bits_z = self.z_prior.bits(noisy(z.float())).sum((1, 2, 3))
         inverse_gain = self.at_quality(self.log_inverse_gain, quality).exp()
         y_hat = mean + round_ste(residual) * inverse_gain
-        bits_y = gaussian_bits(noisy(residual), log_scale + log_gain).sum((1, 2, 3))
-        bits_z = self.z_prior.bits(noisy(z.float())).sum((1, 2, 3))
-        return Output(self.synthesis(y_hat).float() + 0.5, bits_y, bits_z)
+        x_hat = self.synthesis(y_hat).float() / self.pixel_scale + self.pixel_offset
+        return Output(x_hat, bits_y, bits_z)

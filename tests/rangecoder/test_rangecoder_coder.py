@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def decode(form: ModuleType, data: bytes, indexes: Sequence[int], t: Tables) -> 
     """Decode to a list with either form."""
     if form is reference:
         return reference.decode(data, indexes, t)
-    return coder.decode(data, np.array(indexes, np.int64), t).tolist()
+    return [int(s) for s in coder.decode(data, np.array(indexes, np.int64), t)]
 
 
 @dataclass
@@ -146,7 +147,8 @@ def straddling_symbols(cdf: list[int], steps: int) -> list[int]:
         scale = range_ >> 16
         k = max(k for k in range(len(cdf) - 1) if scale * cdf[k] < gap)
         assert gap < scale * cdf[k + 1]
-        if len(entries) >= steps and k + 1 < len(cdf) - 1:
+        assert k < len(cdf) - 2  # not the escape
+        if len(entries) >= steps and k < len(cdf) - 3:
             return [*entries, k + 1]
         entries.append(k)
         gap -= scale * cdf[k]
@@ -158,8 +160,8 @@ def straddling_symbols(cdf: list[int], steps: int) -> list[int]:
 @FORMS
 def test_carry_runs_over_several_words(form: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """A carry passes through words 0xFFFFFFFF back to the first word of the payload."""
-    cdf = [0, 11003, 54001, 60001, 65536]  # odd values keep low from meeting 1/2 itself
-    tables = Tables(np.array(cdf), np.array([0, 5]), np.array([0]))
+    cdf = [0, 11003, 54001, 60001, 65535, 65536]  # odd values keep low from meeting 1/2 itself
+    tables = Tables(np.array(cdf), np.array([0, 6]), np.array([0]))
     symbols = straddling_symbols(cdf, 200)
     indexes = [0] * len(symbols)
     before_carry: list[list[int]] = []
@@ -285,6 +287,11 @@ def test_payload_must_be_bytes(data: object) -> None:
         coder.decode(data, np.zeros(1, np.int32), ONE)  # type: ignore[arg-type]
 
 
+def compiled_count(kernel: Any) -> int:  # numba's own type has no stubs
+    """Return how many argument types a kernel was compiled for."""
+    return len(kernel.signatures)
+
+
 def test_one_compilation_serves_every_caller() -> None:
     """Unlike index dtypes, strides and read-only arrays neither change bytes nor recompile."""
     symbols = np.array([0, 3, 0, 0, -9], np.int32)
@@ -298,8 +305,8 @@ def test_one_compilation_serves_every_caller() -> None:
         got = coder.decode(expected, np.zeros(5, dtype), ONE)
         assert got.dtype == np.int32
         np.testing.assert_array_equal(got, symbols)
-    assert len(coder._encode.signatures) == 1
-    assert len(coder._decode.signatures) == 1
+    assert compiled_count(coder._encode) == 1
+    assert compiled_count(coder._decode) == 1
 
 
 def gaussian_tables() -> tuple[Tables, np.ndarray]:
@@ -328,7 +335,7 @@ def test_size_is_within_a_thousandth_of_the_information() -> None:
     indexes = rng.integers(0, 64, 200_000)
     symbols = np.rint(rng.normal(size=indexes.size) * sigmas[indexes]).astype(np.int32)
     payload = coder.encode(symbols, indexes, tables)
-    ideal = coder.np.float64(rangecoder.ideal_bits(symbols, indexes, tables)) / 8
+    ideal = rangecoder.ideal_bits(symbols, indexes, tables) / 8
     assert ideal <= len(payload) + 1
     assert len(payload) <= ideal * 1.001 + 8
     np.testing.assert_array_equal(coder.decode(payload, indexes, tables), symbols)

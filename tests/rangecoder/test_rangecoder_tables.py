@@ -4,6 +4,7 @@ import math
 import pickle
 import struct
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,13 @@ from hypothesis import strategies as st
 import rangecoder
 from rangecoder.tables import MAX_ENTRIES, TOTAL, Tables, apportion
 
-GOOD = {"cdf": [0, 100, 65000, 65536, 0, 1, 65536], "start": [0, 4, 7], "minimum": [-1, 5]}
+GOOD: dict[str, Any] = {
+    "cdf": [0, 100, 65000, 65536, 0, 1, 65536],
+    "start": [0, 4, 7],
+    "minimum": [-1, 5],
+}
 
-BAD_TABLES = {
+BAD_TABLES: dict[str, tuple[dict[str, Any], str]] = {
     "not-increasing": ({"cdf": [0, 100, 100, 65536, 0, 1, 65536]}, "table 0, entry 2: 100 after"),
     "falling": ({"cdf": [0, 412, 400, 65536, 0, 1, 65536]}, "entry 2: 400 after 412"),
     "escape-without-mass": ({"cdf": [0, 1, 65536, 65536, 0, 1, 65536]}, "table 0, entry 3"),
@@ -88,7 +93,7 @@ def test_bad_weights_are_refused(weights: list[list[int]], minimum: list[int], t
 
 
 def naive_apportion(weights: list[int]) -> list[int]:
-    """The rule as it is specified: one count after the other."""
+    """Follow the rule as it is specified: one count after the other."""
     counts = [1] * len(weights)
     for _ in range(TOTAL - len(weights)):
         best = 0
@@ -153,7 +158,7 @@ def test_serialised_form_is_frozen() -> None:
 
 
 def good_bytes() -> bytearray:
-    """Serialised GOOD: header 0-7, minimum 8-11, n 12-15, cdf 16-21."""
+    """Serialise GOOD: header 0-7, minimum 8-11, n 12-15, cdf 16-21."""
     tables = Tables(**{key: np.array(value) for key, value in GOOD.items()})
     return bytearray(rangecoder.to_bytes(tables))
 
@@ -210,7 +215,9 @@ def test_lookup_is_the_entry_of_each_bucket(inner: list[set[int]]) -> None:
     """The decoder's first guess is the entry that holds the bucket's first quantile."""
     cdf = [[0, *sorted(values), TOTAL] for values in inner]
     start = np.cumsum([0, *map(len, cdf)])
-    tables = Tables(np.array(sum(cdf, [])), start, np.zeros(len(cdf), np.int32))
+    tables = Tables(
+        np.array([value for values in cdf for value in values]), start, np.zeros(len(cdf), np.int32)
+    )
     lookup = tables.lookup.reshape(len(cdf), 256)
     for t, values in enumerate(cdf):
         for k, (first, last) in enumerate(pairwise(values)):

@@ -1,0 +1,78 @@
+"""Rate and distortion of a checkpoint on a folder of pictures, by the training model itself.
+
+    python -m intnet.training.evaluate CHECKPOINT FOLDER [--qualities 0,9,...]
+
+Rates are sums of -log2 of the float model's probabilities, not bytes of a coder: `convert` compares
+them with the integer codec's real streams.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from intnet.training.checkpoint import load_weights
+from intnet.training.data import Pictures, as_input, load_pictures
+from intnet.training.models import Config, MeanScaleHyperprior
+from intnet.training.quantise import empty_twin
+
+
+class Point(NamedTuple):
+    """Averages over pictures at one quality."""
+
+    quality: float
+    bpp: float
+    psnr: float
+
+
+def load_model(path: Path) -> MeanScaleHyperprior:
+    """The float or integer model of a checkpoint, in evaluation mode."""
+    weights, meta = load_weights(path)
+    model = MeanScaleHyperprior(Config(**{k: meta[k] for k in Config().as_dict()}))
+    if meta["stage"] == "integer":
+        model = empty_twin(model)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+@torch.no_grad()
+def rate_distortion(model: MeanScaleHyperprior, picture: np.ndarray, quality: float) -> tuple[float, float]:
+    """(bpp, PSNR in dB of rounded pixels) of one uint8 picture (h, w, 3)."""
+    h, w = picture.shape[:2]
+    x = F.pad(as_input(picture[None]), (0, -w % 64, 0, -h % 64), mode="replicate")
+    out = model(x, torch.tensor([float(quality)]))
+    x_hat = (out.x_hat[..., :h, :w] * 255).round().clamp(0, 255)
+    mse = (x_hat - x[..., :h, :w] * 255).square().mean().item()
+    psnr = 10 * np.log10(255**2 / max(mse, 1e-9))
+    return (out.bits_y + out.bits_z).item() / (h * w), float(psnr)
+
+
+def curve(model: MeanScaleHyperprior, pictures: Pictures, qualities: list[float]) -> list[Point]:
+    """Mean bpp and mean PSNR at each quality."""
+    points = []
+    for q in qualities:
+        pairs = [rate_distortion(model, p, q) for p in pictures]
+        bpp, psnr = np.mean(pairs, 0)
+        points.append(Point(q, float(bpp), float(psnr)))
+    return points
+
+
+def main() -> None:
+    """Print a table."""
+    p = argparse.ArgumentParser(description="Rate-distortion of a checkpoint (float probabilities).")
+    p.add_argument("checkpoint", type=Path)
+    p.add_argument("folder", type=Path)
+    p.add_argument("--qualities", default="0,9,18,27,36,45,54,63")
+    args = p.parse_args()
+    qualities = [float(q) for q in args.qualities.split(",")]
+    for point in curve(load_model(args.checkpoint), load_pictures(args.folder, 64), qualities):
+        print(f"q {point.quality:4.0f}  {point.bpp:.4f} bpp  {point.psnr:.3f} dB")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
