@@ -46,7 +46,9 @@ def infer(program: Program) -> Ports:
     """The port of every tensor by name. Raises ModelError naming program, op, got and allowed."""
     require(NAME.fullmatch(program.name), f"program name {program.name!r:.80}: not {NAME.pattern}")
     where = f"program {program.name!r}"
-    require(len(program.ops) <= MAX_OPS, f"{where}: {len(program.ops)} operations, at most {MAX_OPS}")
+    require(
+        len(program.ops) <= MAX_OPS, f"{where}: {len(program.ops)} operations, at most {MAX_OPS}"
+    )
     require(program.inputs and program.outputs, f"{where}: needs at least one input and one output")
     ports: Ports = {}
     for port in program.inputs:
@@ -67,7 +69,9 @@ def add_port(ports: Ports, port: Port, where: str) -> None:
     """Check a port by itself and enter it."""
     require(NAME.fullmatch(port.name), f"{where}: name {port.name!r:.80}: not {NAME.pattern}")
     require(port.name not in ports, f"{where}: {port.name!r} is made twice")
-    require(port.dtype in DTYPES, f"{where}: dtype {port.dtype!r:.20}, must be one of {list(DTYPES)}")
+    require(
+        port.dtype in DTYPES, f"{where}: dtype {port.dtype!r:.20}, must be one of {list(DTYPES)}"
+    )
     check_range(port.channels, 1, MAX_CHANNELS, f"{where}: channels")
     info = np.iinfo(DTYPES[port.dtype])
     require(

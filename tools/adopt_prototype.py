@@ -59,7 +59,10 @@ def main(source: Path, corpus: Path, target: Path) -> None:
     model = MeanScaleHyperprior(config)
     state = model.state_dict()
     for name, tensor in old.items():
-        key = next((new + name[len(was) :] for was, new in RENAME.items() if name.startswith(was + ".")), name)
+        key = next(
+            (new + name[len(was) :] for was, new in RENAME.items() if name.startswith(was + ".")),
+            name,
+        )
         if key == "analysis.5.weight":
             tensor = tensor.reshape(OLD_M, -1, 1, 1)
         if key.startswith("prior.4."):  # mean | log-scale halves

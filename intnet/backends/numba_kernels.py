@@ -35,29 +35,31 @@ def requantise(acc: Any, multiplier: Any, shift: Any, lo: Any, hi: Any) -> Any:
 
 @jit
 def accumulate(
-    acc: Array, first: int, step: int, x: Array, start: int, stride: int, count: int, weight: Array
-) -> None:
+    acc: Array, first: int, step: int, count: int, x: Array, start: int, stride: int, weight: Array,
+    group: int,
+) -> None:  # fmt: skip
     """Add one tap to `count` positions: acc[first + k * step] += weight . x[start + k * stride].
 
-    acc: int32 (BLOCK, outputs of one group). x: (width, inputs of one group).
-    weight: int16 (inputs of one group, outputs of one group).
+    acc: int32 (BLOCK, N). x: (width, channels). weight: int16 (I, N / groups).
     """
     inputs, outputs = weight.shape
+    xi, ai = group * inputs, group * outputs
     quads = inputs - inputs % 4
     for i in range(0, quads, 4):
         w0, w1, w2, w3 = weight[i], weight[i + 1], weight[i + 2], weight[i + 3]
         for k in range(count):
-            a, v = acc[first + k * step], x[start + k * stride]
-            x0, x1 = np.int32(v[i]), np.int32(v[i + 1])
-            x2, x3 = np.int32(v[i + 2]), np.int32(v[i + 3])
+            v = x[start + k * stride]
+            a = acc[first + k * step]
+            x0, x1 = np.int32(v[xi + i]), np.int32(v[xi + i + 1])
+            x2, x3 = np.int32(v[xi + i + 2]), np.int32(v[xi + i + 3])
             for n in range(outputs):
-                a[n] = np.int32(a[n] + x0 * w0[n] + x1 * w1[n] + x2 * w2[n] + x3 * w3[n])
+                a[ai + n] = np.int32(a[ai + n] + x0 * w0[n] + x1 * w1[n] + x2 * w2[n] + x3 * w3[n])
     for i in range(quads, inputs):
         w0 = weight[i]
         for k in range(count):
-            a, x0 = acc[first + k * step], np.int32(x[start + k * stride, i])
+            a, x0 = acc[first + k * step], np.int32(x[start + k * stride, xi + i])
             for n in range(outputs):
-                a[n] = np.int32(a[n] + x0 * w0[n])
+                a[ai + n] = np.int32(a[ai + n] + x0 * w0[n])
 
 
 @jit
@@ -93,7 +95,7 @@ def conv_rows(
                     last = min(count, (width - 1 - start) // stride + 1)
                     for g in range(groups):
                         accumulate(
-                            acc[:, g * n : (g + 1) * n], first, 1, line[:, g * i : (g + 1) * i],
-                            start + first * stride, stride, last - first, weight[g, ky, kx],
+                            acc, first, 1, last - first, line, start + first * stride, stride,
+                            weight[g, ky, kx], g,
                         )  # fmt: skip
             store(acc, multiplier, shift, lo, hi, out[row, column:], count)

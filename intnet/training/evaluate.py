@@ -41,7 +41,9 @@ def load_model(path: Path) -> MeanScaleHyperprior:
 
 
 @torch.no_grad()
-def rate_distortion(model: MeanScaleHyperprior, picture: np.ndarray, quality: float) -> tuple[float, float]:
+def rate_distortion(
+    model: MeanScaleHyperprior, picture: np.ndarray, quality: float
+) -> tuple[float, float]:
     """(bpp, PSNR in dB of rounded pixels) of one uint8 picture (h, w, 3)."""
     h, w = picture.shape[:2]
     x = F.pad(as_input(picture[None]), (0, -w % 64, 0, -h % 64), mode="replicate")
@@ -64,7 +66,9 @@ def curve(model: MeanScaleHyperprior, pictures: Pictures, qualities: list[float]
 
 def main() -> None:
     """Print a table."""
-    p = argparse.ArgumentParser(description="Rate-distortion of a checkpoint (float probabilities).")
+    p = argparse.ArgumentParser(
+        description="Rate-distortion of a checkpoint (float probabilities)."
+    )
     p.add_argument("checkpoint", type=Path)
     p.add_argument("folder", type=Path)
     p.add_argument("--qualities", default="0,9,18,27,36,45,54,63")

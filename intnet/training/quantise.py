@@ -46,7 +46,9 @@ class IntegerConv(Conv):
         self.saturates = True
 
     @classmethod
-    def calibrated(cls, conv: Conv, in_scale: Tensor, out_scale: Tensor, in_max: int) -> IntegerConv:
+    def calibrated(
+        cls, conv: Conv, in_scale: Tensor, out_scale: Tensor, in_max: int
+    ) -> IntegerConv:
         """The twin of conv on inputs x = in_scale * integer, outputs out_scale * integer.
 
         in_scale: (inputs,), out_scale: (outputs,) float; in_max: largest |integer| input.
@@ -99,7 +101,9 @@ def record(model: MeanScaleHyperprior, x: Tensor) -> dict[nn.Module, Tensor]:
     def keep(module: nn.Module, _: object, output: Tensor) -> None:
         seen[module] = output.detach()
 
-    handles = [m.register_forward_hook(keep) for m in model.modules() if isinstance(m, Conv | Block)]
+    handles = [
+        m.register_forward_hook(keep) for m in model.modules() if isinstance(m, Conv | Block)
+    ]
     model.eval()
     with torch.no_grad():
         model(x, torch.full((len(x),), 63.0, device=x.device))
@@ -123,7 +127,9 @@ def u8_scale(activation: Tensor) -> Tensor:
 
 def s16_scale(tensors: Iterable[Tensor]) -> Tensor:
     """One step for all: the largest |value| with a margin fits 16 bits."""
-    return TRUNK_MARGIN * torch.stack([t.abs().max() for t in tensors]).amax(0, keepdim=True) / S16_MAX
+    return (
+        TRUNK_MARGIN * torch.stack([t.abs().max() for t in tensors]).amax(0, keepdim=True) / S16_MAX
+    )
 
 
 class Calibration:
@@ -132,7 +138,9 @@ class Calibration:
     def __init__(self, seen: dict[nn.Module, Tensor]) -> None:
         self.seen = seen
 
-    def rectified(self, conv: Conv, in_scale: Tensor, in_max: int, group: int = 1) -> tuple[IntegerConv, Tensor]:
+    def rectified(
+        self, conv: Conv, in_scale: Tensor, in_max: int, group: int = 1
+    ) -> tuple[IntegerConv, Tensor]:
         """A u8 layer and its per-channel scale, equal within groups that a shuffle will join."""
         scale = u8_scale(self.seen[conv]).reshape(-1, group).amax(1).repeat_interleave(group)
         return IntegerConv.calibrated(conv, in_scale, scale, in_max), scale
@@ -148,7 +156,9 @@ class Calibration:
         f2 = IntegerConv.calibrated(block.f2, f1_scale, width, U8_MAX)
         block.a, block.d, block.b, block.f1, block.f2 = a, d, b, f1, f2
 
-    def linear(self, net: nn.Sequential, at: int, inner: Tensor, outer: Tensor, in_max: int) -> None:
+    def linear(
+        self, net: nn.Sequential, at: int, inner: Tensor, outer: Tensor, in_max: int
+    ) -> None:
         """The main-path Conv at a position, from one scale to another."""
         conv = net[at]
         inputs = inner.expand(conv.weight.shape[1])

@@ -1,0 +1,206 @@
+"""The border: a trained checkpoint becomes an integer model. Floats end here.
+
+    checkpoint (float or integer stage) -> integer twin -> programs, tables, scaling -> Model
+
+Needs torch. Every real number is rounded once, here, and never computed again on a device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import rangecoder
+from intnet.bounds import ACC_LIMIT
+from intnet.errors import BoundError
+from intnet.model_file import QUALITIES, Model, Scaling
+from intnet.program import (
+    Add,
+    Array,
+    Conv,
+    DepthToSpace,
+    Op,
+    Port,
+    Program,
+    Slice,
+    SpaceToDepth,
+)
+from intnet.training import entropy
+from intnet.training.layers import Block
+from intnet.training.models import MeanScaleHyperprior
+from intnet.training.quantise import INDEX_UNITS, S16_MAX, U8_MAX, Z_MAX, IntegerConv
+
+MULTIPLIER_BITS = 30  # multipliers fill 2**30 <= m < 2**31: the divisor to 9 digits
+GAIN_SHIFT, INVERSE_SHIFT, INDEX_SHIFT = 24, 16, int(math.log2(INDEX_UNITS))
+WEIGHT_BITS = 32  # of the tables' weights before apportionment to 16 bits
+TAIL = 2.0**-16  # mass left to the escape on each side of a table, at most
+
+
+def integers(x: Tensor, dtype: type[np.integer[Any]]) -> Array:
+    """A tensor of whole numbers as a NumPy array; a value outside dtype is refused."""
+    values = x.detach().double().numpy()
+    info = np.iinfo(dtype)
+    if values.size and (values.min() < info.min or values.max() > info.max):
+        raise BoundError(f"value {values.min():.0f}..{values.max():.0f} does not fit {info.dtype}")
+    return np.ascontiguousarray(np.rint(values).astype(dtype))
+
+
+def multiplier_and_shift(divisor: Tensor, fraction: int) -> tuple[Array, Array]:
+    """Integers with multiplier / 2**shift = 2**fraction / divisor per channel, to 30 bits."""
+    pairs = []
+    for c in divisor.detach().double().tolist():
+        ratio = 2.0**fraction / c
+        shift = min(62, MULTIPLIER_BITS - math.floor(math.log2(ratio)))
+        pairs.append((round(ratio * 2.0**shift), shift))
+    pairs = [(m >> 1, s - 1) if m == 2**31 else (m, s) for m, s in pairs]
+    multiplier, shift = np.array(pairs, np.int32).T
+    return np.ascontiguousarray(multiplier), np.ascontiguousarray(shift)
+
+
+class Builder:
+    """Collects the operations of one program."""
+
+    def __init__(self, name: str, port: Port) -> None:
+        self.name, self.port, self.ops = name, port, list[Op]()
+
+    def program(self, *outputs: str) -> Program:
+        """What was built."""
+        return Program(self.name, (self.port,), tuple(self.ops), outputs)
+
+    def append(self, op: Op) -> str:
+        """Add an operation; its name is its tensor."""
+        self.ops.append(op)
+        return op.name
+
+    def conv(self, name: str, source: str, layer: IntegerConv, dtype: str, lo: int, hi: int) -> str:
+        """One IntegerConv. Padding is that of odd 'same' kernels."""
+        weight = layer.kernel().movedim(1, -1)
+        small = float(weight.detach().abs().max()) <= 127
+        multiplier, shift = multiplier_and_shift(layer.integer_divisor(), int(layer.fraction))
+        return self.append(Conv(
+            name, (source,), dtype, lo, hi, layer.stride, (layer.padding,) * 4, layer.groups,
+            integers(weight, np.int8 if small else np.int16),
+            integers(layer.integer_bias(), np.int32), multiplier, shift,
+        ))  # fmt: skip
+
+    def layer(self, name: str, source: str, layer: IntegerConv) -> str:
+        """u8 after QReLU, s16 where linear."""
+        if layer.relu:
+            return self.conv(name, source, layer, "u8", 0, U8_MAX)
+        return self.conv(name, source, layer, "s16", -S16_MAX, S16_MAX)
+
+    def block(self, name: str, trunk: str, block: Block) -> str:
+        """Two residual branches on an s16 trunk."""
+        for branch, names in (("a", "adb"), ("f", ("f1", "f2"))):
+            source = trunk
+            for layer in names:
+                source = self.layer(f"{name}.{layer}", source, getattr(block, layer))
+            trunk = self.append(
+                Add(f"{name}.{branch}_sum", (trunk, source), "s16", -S16_MAX, S16_MAX)
+            )
+        return trunk
+
+    def sequence(self, net: nn.Sequential, source: str, skip_last: int = 0) -> str:
+        """Every module of a network in order."""
+        for i, module in enumerate(list(net)[: len(net) - skip_last]):
+            name = f"layer{i}"
+            if isinstance(module, IntegerConv):
+                source = self.layer(name, source, module)
+            elif isinstance(module, Block):
+                source = self.block(name, source, module)
+            elif isinstance(module, nn.PixelUnshuffle):
+                source = self.append(SpaceToDepth(name, (source,), module.downscale_factor))
+            elif isinstance(module, nn.PixelShuffle):
+                source = self.append(DepthToSpace(name, (source,), module.upscale_factor))
+            else:
+                raise TypeError(f"{self.name}, {name}: {type(module).__name__} has no integer form")
+        return source
+
+
+def programs(twin: MeanScaleHyperprior) -> dict[str, Program]:
+    """The four integer programs of a twin."""
+    m, z = twin.config.m, twin.config.z
+    analysis = Builder("analysis", Port("x", "u8", 3, 0, 255))
+    hyper = Builder("hyper_analysis", Port("y", "s16", m, -S16_MAX, S16_MAX))
+    prior = Builder("prior", Port("z", "s8", z, -Z_MAX, Z_MAX))
+    synthesis = Builder("synthesis", Port("y_hat", "s16", m, -S16_MAX, S16_MAX))
+    built = {
+        "analysis": analysis.program(analysis.sequence(twin.analysis, "x")),
+        "hyper_analysis": hyper.program(hyper.conv(
+            "z", hyper.sequence(twin.hyper_analysis, "y", 1), twin.hyper_analysis[-1], "s8", -Z_MAX, Z_MAX)),
+    }  # fmt: skip
+    both = prior.sequence(twin.prior, "z")
+    halves = [
+        prior.append(Slice(name, (both,), begin, begin + m))
+        for name, begin in (("mean", 0), ("index", m))
+    ]
+    built["prior"] = prior.program(*halves)
+    inner = synthesis.sequence(twin.synthesis, "y_hat", 2)
+    depth = synthesis.conv("pixels", inner, twin.synthesis[-2], "u8", 0, 255)
+    built["synthesis"] = synthesis.program(synthesis.append(DepthToSpace("x_hat", (depth,), 8)))
+    return built
+
+
+def gaussian_tables() -> rangecoder.Tables:
+    """64 zero-mean Gaussians, scales 0.11 to 256 log-spaced, mass beyond the support to the escape."""
+    weights, minimum = [], []
+    for i in range(entropy.SCALES):
+        scale = entropy.SCALE_MIN * math.exp(i * entropy.LOG_STEP)
+        reach = 1
+        while math.erfc((reach + 0.5) / scale * 2**-0.5) > TAIL:
+            reach += 1
+        edges = [math.erfc((k - 0.5) / scale * 2**-0.5) / 2 for k in range(1, reach + 2)]
+        side = [a - b for a, b in zip(edges, edges[1:], strict=False)]
+        pmf = [*side[::-1], 1 - 2 * edges[0], *side, 2 * edges[-1]]
+        weights.append([round(p * 2**WEIGHT_BITS) for p in pmf])
+        minimum.append(-reach)
+    return rangecoder.build(weights, minimum)
+
+
+def z_tables(prior: entropy.LogisticMixture) -> rangecoder.Tables:
+    """One table per channel over the range that holds all but TAIL of the mass on each side."""
+    edges = torch.arange(-Z_MAX, Z_MAX + 2, dtype=torch.float64) - 0.5
+    prior = prior.double()
+    cdf = prior.cdf(edges[:, None].expand(-1, len(prior.w))).detach().T.numpy()
+    prior.float()
+    weights, minimum = [], []
+    for row in cdf:
+        kept = [k for k in range(2 * Z_MAX + 1) if row[k + 1] > TAIL and row[k] < 1 - TAIL]
+        low, high = kept[0], kept[-1]
+        pmf = [*np.diff(row[low : high + 2]), row[low] + 1 - row[high + 1]]
+        weights.append([round(float(p) * 2**WEIGHT_BITS) for p in pmf])
+        minimum.append(low - Z_MAX)
+    return rangecoder.build(weights, minimum)
+
+
+@torch.no_grad()
+def scaling(twin: MeanScaleHyperprior, dead_zone: Array) -> Scaling:
+    """Gains and index offsets of the 64 qualities."""
+    qualities = torch.arange(QUALITIES, dtype=torch.float32)
+    log_gain = twin.at_quality(twin.log_gain, qualities)[:, :, 0, 0].double()
+    log_inverse = twin.at_quality(twin.log_inverse_gain, qualities)[:, :, 0, 0].double()
+    offset = (log_gain + float(twin.index_origin) - math.log(entropy.SCALE_MIN)) * (
+        INDEX_UNITS / entropy.LOG_STEP
+    )
+    return Scaling(
+        gain=integers((log_gain.exp() * 2**GAIN_SHIFT).round(), np.int32),
+        inverse_gain=integers((log_inverse.exp() * 2**INVERSE_SHIFT).round(), np.int32),
+        index_offset=integers(offset.round(), np.int32),
+        dead_zone=dead_zone, gain_shift=GAIN_SHIFT, inverse_shift=INVERSE_SHIFT, index_shift=INDEX_SHIFT,
+    )  # fmt: skip
+
+
+def integer_model(
+    twin: MeanScaleHyperprior, metadata: Mapping[str, Any], dead_zone: Array | None = None
+) -> Model:
+    """Emit a twin as a Model. Raises BoundError where a layer could overflow."""
+    y_tables = gaussian_tables()
+    if dead_zone is None:
+        dead_zone = np.full(entropy.SCALES, 2**15, np.int32)
+    made = scaling(twin, dead_zone)
+    return Model(programs(twin), y_tables, z_tables(twin.z_prior), made, metadata)
