@@ -89,6 +89,14 @@ def z_indexes(z_shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
     ).ravel()
 
 
+def y_symbols(
+    a: Analysed, model: Model, quality: int
+) -> tuple[latents.Int32Array, npt.NDArray[np.uint8]]:
+    """Symbols of y and the table of each, on the grid of y."""
+    tables = latents.table_indexes(a.index, model.scaling, quality, len(model.y_tables.minimum))
+    return latents.quantise(a.y, a.mean, tables, model.scaling, quality), tables
+
+
 def code(
     a: Analysed, model: Model, quality: int, backend: str = "numba", *, verify: bool = False
 ) -> bytes:
@@ -98,8 +106,7 @@ def code(
     """
     if not 0 <= quality < QUALITIES:
         raise ValueError(f"quality: {quality}, must be in 0..{QUALITIES - 1}")
-    tables = latents.table_indexes(a.index, model.scaling, quality, len(model.y_tables.minimum))
-    symbols = latents.quantise(a.y, a.mean, tables, model.scaling, quality)
+    symbols, tables = y_symbols(a, model, quality)
     z_payload = rangecoder.encode(
         a.z.astype(np.int32).ravel(), z_indexes(a.z.shape), model.z_tables
     )

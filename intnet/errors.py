@@ -1,4 +1,4 @@
-"""The exceptions of intnet: one base, three children. A message says what, where, got, allowed."""
+"""The exceptions of intnet: one base, four children. A message says what, where, got, allowed."""
 
 from __future__ import annotations
 
@@ -17,3 +17,7 @@ class StreamError(IntnetError):
 
 class BoundError(ModelError):
     """An integer program could overflow: the proof names op, channel, bound and limit."""
+
+
+class PictureError(IntnetError):
+    """A file is not a picture that the codec takes; the message names file, mode and what is."""

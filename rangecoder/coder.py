@@ -7,6 +7,8 @@ READ ME FIRST
    of a payload need no trust: any of them lead to a status, never outside an array.
 4. Arrays reach a kernel contiguous, read-only and in one dtype, so that each kernel is compiled
    once for all callers.
+5. `value & TOP_MASK` and the like change nothing: they tell LLVM that a number is not negative,
+   so that a division floors and an index counts from the start without further instructions.
 """
 
 from typing import Any
@@ -24,6 +26,7 @@ REST = TOP - WORD
 MAX_PREFIX = 15
 WORD_MASK = (1 << WORD) - 1
 REST_MASK = (1 << REST) - 1
+TOP_MASK = (1 << TOP) - 1
 HALF = 1 << (PRECISION - 1)  # width of a bit of probability 1/2
 LOOKUP_SHIFT = PRECISION - LOOKUP_BITS
 
@@ -143,7 +146,7 @@ def _encode(
     n_words = 0
     for i in range(symbols.size):
         index = np.int64(indexes[i])
-        first = np.int64(start[index])
+        first = np.int64(start[index]) & WORD_MASK
         n = np.int64(start[index + 1]) - first - 2
         k = np.int64(symbols[i]) - minimum[index]
         entry = k if 0 <= k < n else n
@@ -244,9 +247,9 @@ def _decode(
     value = _window(words, 0)
     for i in range(indexes.size):
         index = np.int64(indexes[i])
-        first = np.int64(start[index])
+        first = np.int64(start[index]) & WORD_MASK
         scale = range_ >> PRECISION  # >= 2**14
-        quantile = value // scale
+        quantile = (value & TOP_MASK) // (scale & TOP_MASK)  # see READ ME FIRST, 5
         if quantile >> PRECISION:
             return BAD_QUANTILE, i, quantile
         # The guess is at or below the entry, and cdf[n + 1] = 2**16 > quantile ends the search.
@@ -350,8 +353,8 @@ def _check_end(
 ) -> tuple[int, Int]:
     """Refuse any payload but the one the encoder writes; see `Decoder.check_end`."""
     window = _window(words, position)
-    low = (window - value) & ((1 << TOP) - 1)  # arithmetic on two's complement: modulo 2**62
-    code = _final_code(low, range_) & ((1 << TOP) - 1)
+    low = (window - value) & TOP_MASK  # arithmetic on two's complement: modulo 2**62
+    code = _final_code(low, range_) & TOP_MASK
     if window != code:
         return BAD_LAST_BITS, code
     if n_bytes > 4 * (position + 1):

@@ -123,6 +123,7 @@ class Decoder:
     """Reads one payload.  Invariant: 0 <= value < range_, 2**30 <= range_ <= 2**62."""
 
     def __init__(self, data: bytes) -> None:
+        """Start at the first bit, with the first interval of the encoder."""
         self.data = data
         self.position = 0  # words that left the window
         self.range_ = 1 << TOP

@@ -51,12 +51,13 @@ class Tables:
     minimum: Int32Array
 
     def __post_init__(self) -> None:
+        """Copy, freeze, validate."""
         for name in ("cdf", "start", "minimum"):
             object.__setattr__(self, name, _frozen_int32(name, getattr(self, name)))
         validate(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickle would restore writable arrays without validation; go through the constructor.
+        """Pickle through the constructor: by default arrays come back writable, unvalidated."""
         return Tables, (self.cdf, self.start, self.minimum)
 
     @property

@@ -17,16 +17,18 @@ import math
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intnet.training.entropy import LOG_STEP, SCALE_MIN
 from intnet.training.layers import S16_MAX, Block, Conv, QReLU, lower_bound, round_ste
-from intnet.training.models import MeanScaleHyperprior
+from intnet.training.models import QUALITIES, MeanScaleHyperprior
 
 K, EPS2, EPS = 8, 2.0**-16, 1e-20
 U8_MAX, Z_MAX, ACC_LIMIT = 255, 127, 2**31
 PROOF_SHARE = 0.45  # of the accumulator's range, at calibration; the rest is room for training
 TRUNK_MARGIN = 1.5  # of the largest value seen in calibration, for 16-bit tensors
+QUIET_SHARE = 1 / 32  # a channel silent in calibration still gets this share of the loudest's range
 INDEX_UNITS = 16  # prior output per step of the scale table
 
 
@@ -44,6 +46,7 @@ class IntegerConv(Conv):
         self.register_buffer("top", top)
         self.register_buffer("fraction", torch.tensor(fraction))
         self.saturates = True
+        self.rounding = True  # False: the float twin, same function without rounding and clipping
 
     @classmethod
     def calibrated(
@@ -69,33 +72,48 @@ class IntegerConv(Conv):
         twin.divisor.data = (d * 2.0 ** (fraction - K) + EPS2).sqrt()
         return twin
 
+    def round(self, x: Tensor) -> Tensor:
+        """Nearest integer, or x itself in the float twin."""
+        return round_ste(x) if self.rounding else x
+
     def kernel(self) -> Tensor:
         """H: integer kernel, |H| <= top per output channel. s is a constant to the gradient."""
         flat = self.weight.detach().flatten(1)
         peak = torch.maximum(flat.amax(1), -flat.amin(1))
         s = (peak / self.top).clamp_min(EPS)
-        return round_ste(self.weight / s[:, None, None, None])
+        return self.round(self.weight / s[:, None, None, None])
 
     def integer_bias(self) -> Tensor:
         """B = round(2**K b)."""
-        return round_ste(2.0**K * self.bias)
+        return self.round(2.0**K * self.bias)
 
     def integer_divisor(self) -> Tensor:
         """c = round(2**K r(c')), at least 2**K."""
         reparametrised = lower_bound(self.divisor, (1 + EPS2) ** 0.5).square() - EPS2
-        return round_ste(2.0**K * reparametrised)
+        return self.round(2.0**K * reparametrised)
 
     def forward(self, x: Tensor) -> Tensor:
         acc = self.linear(x, self.kernel(), self.integer_bias())
         v = acc * (2.0**self.fraction / self.integer_divisor())[:, None, None]
+        if not self.rounding:
+            return F.relu(v) if self.relu else v
         if self.relu:
             return QReLU.apply(v, U8_MAX)  # type: ignore[no-any-return, no-untyped-call]
         out = round_ste(v)
         return out.clamp(-S16_MAX, S16_MAX) if self.saturates else out
 
 
+def float_twin(twin: MeanScaleHyperprior) -> MeanScaleHyperprior:
+    """The same function in floats: no rounding, no clipping of activations, in every layer."""
+    model = copy.deepcopy(twin)
+    for module in model.modules():
+        if isinstance(module, IntegerConv):
+            module.rounding = False
+    return model
+
+
 def record(model: MeanScaleHyperprior, x: Tensor) -> dict[nn.Module, Tensor]:
-    """Outputs of every Conv and Block on pictures x at the highest quality."""
+    """Outputs of every Conv and Block on pictures x, coded at qualities from 0 to 63."""
     seen: dict[nn.Module, Tensor] = {}
 
     def keep(module: nn.Module, _: object, output: Tensor) -> None:
@@ -106,7 +124,7 @@ def record(model: MeanScaleHyperprior, x: Tensor) -> dict[nn.Module, Tensor]:
     ]
     model.eval()
     with torch.no_grad():
-        model(x, torch.full((len(x),), 63.0, device=x.device))
+        model(x, torch.linspace(0, QUALITIES - 1, len(x), device=x.device))
     for handle in handles:
         handle.remove()
     return seen
@@ -115,7 +133,8 @@ def record(model: MeanScaleHyperprior, x: Tensor) -> dict[nn.Module, Tensor]:
 def u8_scale(activation: Tensor) -> Tensor:
     """Per channel, the step of least squared error for rounding and clipping at 255 (n, c, h, w)."""
     v = activation.movedim(1, 0).flatten(1).clamp_min(0)
-    peak = v.amax(1, keepdim=True).clamp_min(1e-6)
+    peak = v.amax(1, keepdim=True)
+    peak = torch.maximum(peak, QUIET_SHARE * peak.max())
     best, least = peak, torch.full_like(peak, torch.inf)
     for share in torch.linspace(1.2, 0.3, 19):
         step = peak * share / U8_MAX

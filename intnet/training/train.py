@@ -55,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     p.add_argument("--crop", type=int, default=192, help="side of a crop, a multiple of 64")
     p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--hard-rate", action="store_true",
+                   help="rate of rounded latents instead of noisy ones (the last stage)")  # fmt: skip
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--bf16", action="store_true", help="bfloat16 autocast (GPU, or a CPU with it)")
@@ -88,6 +90,7 @@ class Trainer:
         self.model = self.start()
         self.model.to(device=args.device, memory_format=torch.channels_last)
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.hard_rate = args.hard_rate
         self.optimisers = Optimisers(self.model)
         if args.resume:
             self.resume()

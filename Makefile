@@ -1,0 +1,59 @@
+# demo and test are all that a newcomer needs; each makes .venv when it has to.
+# make PYTHON=python3.12 demo     with another Python (3.11 or newer)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-slow check vectors bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo       encode and decode a photograph, write out/demo.png"
+	@echo "make test       the tests (installs torch, once)"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make check      ruff, mypy, tests"
+	@echo "make vectors    make the conformance vectors anew"
+	@echo "make bench      times per backend"
+	@echo "make clean      remove what the above made, .venv included"
+
+demo: $(VENV)/.runtime
+	@$(BIN)/python tools/demo.py
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+vectors: $(VENV)/.dev
+	$(BIN)/python tools/make_vectors.py
+
+bench: $(VENV)/.runtime
+	@$(BIN)/python tools/bench.py
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find intnet rangecoder tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a second call installs nothing, a changed pyproject.toml does.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "intnet needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+	    "Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@ $(VENV)/.runtime

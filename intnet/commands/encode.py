@@ -1,0 +1,118 @@
+"""`intnet encode`: a picture to a stream."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from intnet import files
+from intnet.commands import common
+
+if TYPE_CHECKING:
+    from intnet.model_file import Model
+    from intnet.pictures import Pixels
+
+DEFAULT_QUALITY = 32
+
+
+@common.verb
+def encode(
+    picture: Annotated[str, typer.Argument(help="PNG, JPEG, WebP, TIFF or PPM; - is stdin.")],
+    output: common.Output,
+    quality: Annotated[
+        int | None,
+        typer.Option("--quality", "-q", min=0, max=63, help="0 smallest, 63 best; default 32."),
+    ] = None,
+    target_bpp: Annotated[
+        float | None, typer.Option(help="The quality nearest to this many bits per pixel.")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="The best quality that fits this many bytes.")
+    ] = None,
+    model: common.ModelOption = None,
+    backend: common.BackendOption = common.Backend.numba,
+    *,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Decode too; store the CRC of the pixels (4 bytes).")
+    ] = False,
+    as_json: common.Json = False,
+) -> None:
+    """Encode a picture: 8-bit grey or RGB, 1x1 to 64 megapixels.
+
+    \b
+    intnet encode photo.png -o photo.inic -q 40
+    intnet encode photo.jpg -o photo.inic --max-bytes 20000
+    """
+    if sum(option is not None for option in (quality, target_bpp, max_bytes)) > 1:
+        common.misuse("-q, --target-bpp and --max-bytes exclude each other")
+    if target_bpp is not None and not 0 < target_bpp < float("inf"):
+        common.misuse(f"--target-bpp {target_bpp}: must be above 0")
+    common.check_output(output, as_json=as_json)
+
+    from intnet import pictures, shipped
+
+    pixels = pictures.read(picture)
+    loaded = shipped.load(model)
+    started = time.perf_counter()
+    with common.busy(f"encoding {files.label(picture)}", pixels.shape[0] * pixels.shape[1]):
+        stream = coded(pixels, loaded, quality, target_bpp, max_bytes, backend.value, verify=verify)
+    seconds = time.perf_counter() - started
+    files.write(output, stream)
+    report = described(stream, loaded, seconds) | {"backend": backend.value, "verified": verify}
+    if as_json:
+        common.print_json(report)
+    else:
+        common.say(summary(files.label(picture), report))
+
+
+def coded(
+    pixels: Pixels,
+    model: Model,
+    quality: int | None,
+    target_bpp: float | None,
+    max_bytes: int | None,
+    backend: str,
+    *,
+    verify: bool,
+) -> bytes:
+    """The stream by whichever of the three is given."""
+    from intnet import codec, rate_search
+
+    if target_bpp is not None:
+        return rate_search.encode_to_bpp(pixels, model, target_bpp, backend, verify=verify)
+    if max_bytes is None:
+        chosen = DEFAULT_QUALITY if quality is None else quality
+        return codec.encode(pixels, model, chosen, backend, verify=verify)
+    try:
+        return codec.encode_to_size(pixels, model, max_bytes, backend, verify=verify)
+    except ValueError as error:  # no quality is small enough
+        common.fail(str(error))
+
+
+def described(stream: bytes, model: Model, seconds: float) -> dict[str, Any]:
+    """What the JSON of encode and decode has in common."""
+    from intnet import container
+
+    header = container.unpack(stream).header
+    return {
+        "width": header.width,
+        "height": header.height,
+        "channels": 1 if header.grey else 3,
+        "quality": header.quality,
+        "model": model.name,
+        "model_id": header.model_id.hex(),
+        "stream_bytes": len(stream),
+        "bpp": round(8 * len(stream) / (header.width * header.height), 6),
+        "seconds": round(seconds, 4),
+    }
+
+
+def summary(name: str, report: dict[str, Any]) -> str:
+    """One line for people."""
+    return (
+        f"{name}: {report['width']}x{report['height']}, quality {report['quality']}, "
+        f"{report['stream_bytes']} bytes, {report['bpp']:.3f} bpp, model {report['model']}, "
+        f"{report['seconds']:.2f} s"
+    )

@@ -1,0 +1,160 @@
+"""Conversion as a user sees it: the model file, and what integers cost, layer by layer.
+
+The float twin is the trained network without rounding and clipping; the integer side is the real
+codec, its rate counted in bytes of real streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from intnet import codec, convert, model_file, program
+from intnet.bounds import Bound
+from intnet.errors import IntnetError
+from intnet.program import Op
+from intnet.training import evaluate, quantise
+from intnet.training.checkpoint import load_weights
+from intnet.training.data import Pictures, as_input, batches, load_pictures
+from intnet.training.models import MeanScaleHyperprior
+
+QUALITIES = (0, 16, 32, 48, 63)
+CALIBRATION_CROPS, CALIBRATION_SIDE, CURVE_PICTURES = 64, 128, 8
+Say = Callable[[str], None]
+Report = dict[str, Any]
+
+
+def convert_file(
+    checkpoint: Path, out: Path, calibration: Path | None, name: str, say: Say, licence: str = ""
+) -> Report:
+    """Write the integer model of a checkpoint to `out`; report what integers cost.
+
+    A float checkpoint needs `calibration`, a folder of pictures; an integer one needs it only for
+    the report. Raises IntnetError for a checkpoint that is not ours or a bound that fails.
+    """
+    pictures = load_pictures(calibration, CALIBRATION_SIDE, 200) if calibration else []
+    twin, meta = integer_checkpoint(checkpoint, pictures, say)
+    metadata = {
+        "name": name, "licence": licence, "architecture": "mean-scale-hyperprior",
+        "configuration": twin.config.as_dict(),
+        "training": {key: meta[key] for key in ("step", "seconds", "history") if key in meta},
+    }  # fmt: skip
+    model = convert.integer_model(twin, metadata)
+    model_file.save(model, out)
+    say(f"wrote {out}, model {model.sha256[:16]}")
+    report: Report = {
+        "model": model.sha256,
+        "file_bytes": out.stat().st_size,
+        "layers": [],
+        "curve": [],
+    }
+    if pictures:
+        say("comparing layers and rate-distortion with the float twin")
+        report["layers"] = layers(twin, model, calibration_crops(pictures))
+        report["curve"] = curve(twin, model, pictures[:CURVE_PICTURES], say)
+    return report
+
+
+def integer_checkpoint(
+    path: Path, pictures: Pictures, say: Say
+) -> tuple[MeanScaleHyperprior, dict[str, Any]]:
+    """The integer twin of either kind of checkpoint, and its metadata."""
+    try:
+        meta = load_weights(path)[1]
+        model = evaluate.load_model(path)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise IntnetError(f"{path}: not a checkpoint of `intnet train` ({error})") from None
+    if meta["stage"] == "integer":
+        return model, meta
+    if not pictures:
+        raise IntnetError(
+            f"{path}: a float checkpoint needs --calibration with a folder of pictures"
+        )
+    say("calibrating: post-training quantisation of a float checkpoint")
+    return quantise.integer_twin(model, calibration_crops(pictures)).eval(), meta
+
+
+def calibration_crops(pictures: Pictures) -> Tensor:
+    """Random crops (64, 3, 128, 128) in [0, 1], the same for the same pictures."""
+    source = batches(pictures, CALIBRATION_CROPS, CALIBRATION_SIDE, np.random.default_rng(1))
+    return as_input(next(source))
+
+
+def layers(twin: MeanScaleHyperprior, model: model_file.Model, x: Tensor) -> list[Report]:
+    """Signal-to-noise in dB of each linear layer's integers against the float twin's values.
+
+    Each network is fed the same inputs in both forms, so noise does not travel between networks.
+    """
+    ideal = quantise.float_twin(twin)
+    rows = []
+    for name in model_file.PROGRAMS:
+        tightest = {b.op: b for b in model_file.certify(model)[name] if b.quantity == "accumulator"}
+        signal = network_outputs(getattr(ideal, name), network_input(ideal, name, x))
+        noisy = network_outputs(getattr(twin, name), network_input(ideal, name, x).round())
+        linear = [op for op in model.programs[name].ops if isinstance(op, program.Conv)]
+        for op, (reference, actual) in zip(linear, zip(signal, noisy, strict=True), strict=True):
+            rows.append(layer_row(name, op, reference, actual, tightest[op.name]))
+    return rows
+
+
+def layer_row(network: str, op: Op, reference: Tensor, actual: Tensor, bound: Bound) -> Report:
+    """One line of the report."""
+    noise = (reference - actual).square().mean().clamp_min(1e-12)
+    snr = 10 * torch.log10(reference.var() / noise).item()
+    return {"network": network, "op": op.name, "snr_db": round(snr, 2), "channel": bound.channel,
+            "bound": bound.bound, "limit": bound.limit, "headroom_bits": round(bound.headroom, 2)}  # fmt: skip
+
+
+@torch.no_grad()
+def network_outputs(network: torch.nn.Module, x: Tensor) -> list[Tensor]:
+    """Outputs of every IntegerConv, in order of execution."""
+    seen: list[Tensor] = []
+    convs = [m for m in network.modules() if isinstance(m, quantise.IntegerConv)]
+    handles = [m.register_forward_hook(lambda *call: seen.append(call[2])) for m in convs]
+    network(x)
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+@torch.no_grad()
+def network_input(ideal: MeanScaleHyperprior, name: str, x: Tensor) -> Tensor:
+    """What the float twin feeds a network for pictures x."""
+    pixels = x * ideal.pixel_scale
+    if name == "analysis":
+        return pixels
+    y = ideal.analysis(pixels)
+    return ideal.hyper_analysis(y).round() if name == "prior" else y
+
+
+def curve(
+    twin: MeanScaleHyperprior, model: model_file.Model, pictures: Pictures, say: Say
+) -> list[Report]:
+    """Mean bpp and PSNR of float twin and integer codec at five qualities."""
+    ideal = quantise.float_twin(twin).eval()
+    rows = []
+    for q in QUALITIES:
+        floats = evaluate.curve(ideal, pictures, [q])[0]
+        integer = np.mean([integer_point(model, p, q) for p in pictures], 0)
+        rows.append({"quality": q, "float_bpp": round(floats.bpp, 5), "float_psnr": round(floats.psnr, 4),
+                     "integer_bpp": round(float(integer[0]), 5), "integer_psnr": round(float(integer[1]), 4)})  # fmt: skip
+        say(f"quality {q}: float {floats.bpp:.4f} bpp {floats.psnr:.3f} dB, "
+            f"integer {integer[0]:.4f} bpp {integer[1]:.3f} dB")  # fmt: skip
+    return rows
+
+
+def integer_point(
+    model: model_file.Model, picture: npt.NDArray[np.uint8], quality: int
+) -> tuple[float, float]:
+    """(bpp, PSNR) of the real codec on one picture."""
+    stream = codec.encode(picture, model, quality)
+    decoded = codec.decode(stream, [model]).pixels
+    mse = np.square(decoded.astype(np.float64) - picture).mean()
+    bpp = 8 * len(stream) / (picture.shape[0] * picture.shape[1])
+    return bpp, float(10 * np.log10(255**2 / max(mse, 1e-9)))

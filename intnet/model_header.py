@@ -1,0 +1,108 @@
+"""What a model file says of itself, read from its first bytes alone.
+
+No tensor is read and nothing is proved here: that is `model_file.load`, which takes longer and
+needs NumPy and numba. This file needs neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from intnet.errors import ModelError
+
+MAX_HEADER = 2**24
+# Positions per pixel of each program's input: latents at 1/16, hyper-latents at 1/64 of each side.
+DENSITY = {"analysis": 1.0, "hyper_analysis": 16**-2, "prior": 64**-2, "synthesis": 16**-2}
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """Stated identity, the JSON document, and the shape of every tensor."""
+
+    sha256: str
+    document: Mapping[str, Any]
+    shapes: Mapping[str, list[int]]
+
+    @property
+    def model_id(self) -> bytes:
+        """The 8 bytes that streams carry."""
+        return bytes.fromhex(self.sha256)[:8]
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Free metadata: name, licence, recipe."""
+        found = self.document.get("metadata")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+        return str(self.metadata.get("name", "unnamed"))
+
+
+def read(path: Path) -> ModelHeader:
+    """Header of a `.inm`. Raises ModelError, or OSError where it cannot be read."""
+    with path.open("rb") as file:
+        first = file.read(8)
+        return parse(first + file.read(min(MAX_HEADER, int.from_bytes(first, "little"))), str(path))
+
+
+def parse(data: bytes, name: str = "model") -> ModelHeader:
+    """Header of a file's bytes, of which the first suffice."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or not 2 <= length <= min(MAX_HEADER, len(data) - 8):
+        raise ModelError(f"{name}: not a model file (no safetensors header)")
+    try:
+        header = json.loads(data[8 : 8 + length])
+        metadata = header.pop("__metadata__")
+        document = json.loads(metadata["intnet"])
+        shapes = {key: list(map(int, entry["shape"])) for key, entry in header.items()}
+        bytes.fromhex(metadata["sha256"])
+        return ModelHeader(metadata["sha256"], dict(document), shapes)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ModelError(f"{name}: not a model file (its header has no intnet metadata)") from None
+
+
+def programs(header: ModelHeader) -> list[dict[str, Any]]:
+    """Per program its name, operations by kind and multiply-accumulates per pixel in thousands."""
+    try:
+        return [
+            {"name": p["name"], "ops": counts(p["ops"]), "kmac_per_pixel": kmac(p, header.shapes)}
+            for p in header.document["programs"]
+        ]
+    except (KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError):
+        raise ModelError("model: malformed programs") from None
+
+
+def counts(ops: list[dict[str, Any]]) -> dict[str, int]:
+    """Number of operations of each kind, in order of appearance."""
+    kinds = [op["kind"] for op in ops]
+    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+
+
+def kmac(program: Mapping[str, Any], shapes: Mapping[str, list[int]]) -> float | None:
+    """Thousands of multiply-accumulates per pixel; None for a program not known by name."""
+    if program["name"] not in DENSITY:
+        return None
+    density = {port["name"]: DENSITY[program["name"]] for port in program["inputs"]}
+    total = 0.0
+    for op in program["ops"]:
+        here = density[op["inputs"][0]]
+        out = here
+        if op["kind"] == "conv":
+            out = here / op["stride"] ** 2
+            total += out * prod(shapes[f"{program['name']}/{op['name']}/weight"])
+        elif op["kind"] == "conv_transpose":
+            out = here * op["stride"] ** 2
+            total += here * prod(shapes[f"{program['name']}/{op['name']}/weight"])
+        elif op["kind"] == "depth_to_space":
+            out = here * op["block"] ** 2
+        elif op["kind"] == "space_to_depth":
+            out = here / op["block"] ** 2
+        density[op["name"]] = out
+    return round(total / 1000, 3)

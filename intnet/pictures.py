@@ -1,0 +1,161 @@
+"""Pictures in and out with Pillow: 8-bit grey or RGB samples, nothing silently reduced.
+
+In: PNG, JPEG, WebP, TIFF, PPM/PGM, told by their content. Out: PNG, PPM/PGM, told by the suffix.
+Whatever cannot be kept (alpha, 16 bits, CMYK, several frames) is refused rather than dropped.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from intnet import files
+from intnet.container import MAX_PIXELS, MAX_SIDE
+from intnet.errors import PictureError
+
+Pixels = npt.NDArray[np.uint8]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "PPM")
+OUTPUTS = {".png": "PNG", ".ppm": "PPM", ".pgm": "PPM", ".pnm": "PPM"}
+ALLOWED = "allowed: 8-bit grey or RGB without transparency"
+CONVERTED = {"1": "L", "P": "RGB", "L": "L", "RGB": "RGB"}
+
+
+def read(source: str | Path) -> Pixels:
+    """Samples uint8 (h, w, 1 or 3) of a file or, for '-', of stdin, turned as EXIF says.
+
+    Raises PictureError for anything else than an 8-bit grey or RGB picture, OSError where the file
+    cannot be read.
+    """
+    return from_bytes(files.read(source), files.label(source))
+
+
+def from_bytes(data: bytes, name: str = "picture") -> Pixels:
+    """As read; messages call the picture by name."""
+    if not data:
+        raise PictureError(f"{name}: empty file, must be a picture ({', '.join(FORMATS)})")
+    with warnings.catch_warnings():
+        # Our own limit follows; it is lower than Pillow's, which only warns at first.
+        warnings.simplefilter("ignore")
+        image = opened(data, name)
+        check_size(image.size, name)
+        check_kind(image, name)
+        check_whole(data, image, name)
+        return samples(image, name)
+
+
+def opened(data: bytes, name: str) -> Image.Image:
+    """The picture's header, read by Pillow; no sample is decoded yet."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        unknown = f"not a picture that can be read; allowed: {', '.join(FORMATS)}"
+        cause = "zero-size picture" if zero_size(data) else unknown
+        raise PictureError(f"{name}: {cause}") from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"{name}: too large, at most {MAX_PIXELS} pixels") from None
+    except Exception as error:  # noqa: BLE001  # Pillow's plugins raise anything on damaged files
+        raise PictureError(f"{name}: damaged picture ({error})") from None
+
+
+def zero_size(data: bytes) -> bool:
+    """Whether a PNG or PNM header states an empty side, which Pillow does not tell apart."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) >= 24:
+        return 0 in (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
+    fields = data[:64].split()
+    pnm = bool(fields) and fields[0] in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+    return pnm and any(f.isdigit() and int(f) == 0 for f in fields[1:3])
+
+
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Refuse what the codec cannot take, before memory is spent on it."""
+    width, height = size
+    if min(size) < 1:
+        raise PictureError(f"{name}: zero-size picture ({width}x{height})")
+    if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
+        raise PictureError(f"{name}: {width}x{height}, at most {MAX_PIXELS} pixels")
+
+
+def check_kind(image: Image.Image, name: str) -> None:
+    """Refuse what 8-bit grey or RGB samples cannot hold. MPO is a JPEG with previews behind it."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise PictureError(f"{name}: {frames} frames, a single picture is allowed")
+    mode = image.mode
+    if image.has_transparency_data:
+        raise PictureError(f"{name}: mode {mode} with transparency; {ALLOWED}")
+    if mode.startswith(("I", "F")) or deep(image):
+        raise PictureError(f"{name}: mode {mode} with more than 8 bits per sample; {ALLOWED}")
+    if mode not in CONVERTED:
+        raise PictureError(f"{name}: mode {mode}; {ALLOWED}")
+
+
+def deep(image: Image.Image) -> bool:
+    """Whether the file has more bits per sample than Pillow's mode, which it would drop."""
+    tiles: list[Any] = getattr(image, "tile", [])
+    for tile in tiles:
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(a, str) and ";16" in a for a in arguments):
+            return True
+        if image.format == "PPM" and any(isinstance(a, int) and a > 255 for a in arguments):
+            return True
+    return False
+
+
+def check_whole(data: bytes, image: Image.Image, name: str) -> None:
+    """Refuse a PNG with a wrong checksum or without its end, both of which decoding overlooks."""
+    if image.format != "PNG":
+        return
+    try:
+        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+    except Exception as error:  # noqa: BLE001  # Pillow's plugins raise anything on damaged files
+        raise PictureError(f"{name}: damaged or truncated picture ({error})") from None
+
+
+def samples(image: Image.Image, name: str) -> Pixels:
+    """Decode, turn upright, convert."""
+    try:
+        upright = ImageOps.exif_transpose(image)
+        mode = CONVERTED[upright.mode]
+        converted = upright if upright.mode == mode else upright.convert(mode)
+        x = np.array(converted, np.uint8)
+    except Exception as error:  # noqa: BLE001  # Pillow's plugins raise anything on damaged files
+        raise PictureError(f"{name}: damaged or truncated picture ({error})") from None
+    x = x.reshape(*x.shape[:2], -1)
+    palette_of_greys = image.mode == "P" and bool((x == x[..., :1]).all())
+    return np.ascontiguousarray(x[..., :1]) if palette_of_greys else x
+
+
+def writable(target: str | Path) -> bool:
+    """Whether the suffix is one that `write` knows."""
+    return str(target) == files.PIPE or Path(target).suffix.lower() in OUTPUTS
+
+
+def write(target: str | Path, pixels: Pixels) -> None:
+    """Write samples uint8 (h, w, 1 or 3) whole or not at all; '-' is stdout, as PNG.
+
+    Raises PictureError for a suffix or samples that the format cannot hold, OSError otherwise.
+    """
+    files.write(target, to_bytes(pixels, target))
+
+
+def to_bytes(pixels: Pixels, target: str | Path) -> bytes:
+    """The picture file that `write` writes."""
+    suffix = ".png" if str(target) == files.PIPE else Path(target).suffix.lower()
+    if suffix not in OUTPUTS:
+        known = ", ".join(OUTPUTS)
+        raise PictureError(f"{target}: suffix {suffix!r}, must be one of {known}")
+    if suffix == ".pgm" and pixels.shape[2] != 1:
+        raise PictureError(f"{target}: the picture is RGB, a .pgm holds grey (use .ppm or .png)")
+    if suffix == ".ppm" and pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)  # a .ppm holds RGB
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.save(buffer, OUTPUTS[suffix])
+    return buffer.getvalue()

@@ -1,0 +1,35 @@
+"""Searching the quality that meets a rate: one analysis, a few codings."""
+
+from __future__ import annotations
+
+from intnet import codec
+from intnet.model_file import QUALITIES, Model
+
+
+def encode_to_bpp(
+    pixels: codec.Pixels,
+    model: Model,
+    target_bpp: float,
+    backend: str = "numba",
+    *,
+    verify: bool = False,
+) -> bytes:
+    """The stream whose bits per pixel, of all qualities, are nearest to target_bpp."""
+    a = codec.analyse(pixels, model, backend)
+    wanted = target_bpp * a.height * a.width / 8
+    sizes: dict[int, int] = {}
+
+    def size(quality: int) -> int:
+        if quality not in sizes:
+            sizes[quality] = len(codec.code(a, model, quality, backend))
+        return sizes[quality]
+
+    low, high = 0, QUALITIES - 1
+    while low < high:  # the first quality that is not below the target lies in low..high
+        middle = (low + high) // 2
+        if size(middle) < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    best = min(max(low - 1, 0), low, key=lambda q: abs(size(q) - wanted))
+    return codec.code(a, model, best, backend, verify=verify)

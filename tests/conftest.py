@@ -1,0 +1,76 @@
+"""Models and pictures that tests share."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from intnet import model_file, shipped
+from intnet.model_file import Model
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent  # of the environment under test
+
+
+def tool(name: str) -> ModuleType:
+    """A script of tools/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file of random weights, a few milliseconds per small picture."""
+    path = tmp_path_factory.mktemp("models") / "tiny.inm"
+    model_file.save(tool("make_tiny_model").make(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_path: Path) -> Model:
+    return model_file.load(tiny_path)
+
+
+@pytest.fixture(scope="session")
+def other_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second model, whose streams the first one must refuse."""
+    path = tmp_path_factory.mktemp("models") / "other.inm"
+    model_file.save(tool("make_tiny_model").make(seed=1, name="other"), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def default_model() -> Model:
+    """The shipped model. A checkout without one is incomplete: say so, loudly."""
+    if not (shipped.folder() / f"{shipped.DEFAULT}.inm").is_file():
+        pytest.skip(f"NO SHIPPED MODEL: intnet/models/{shipped.DEFAULT}.inm is missing")
+    return shipped.load()
+
+
+@pytest.fixture(scope="session")
+def picture() -> np.ndarray:
+    """RGB samples (70, 90, 3): smooth, no side a multiple of a stride."""
+    y, x = np.mgrid[:70, :90]
+    waves = [np.sin(x / 9 + c) + np.cos(y / 7 - c) for c in range(3)]
+    return (127 + 60 * np.stack(waves, -1)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """The console script as another process: script('info', 'x', input=b'')."""
+
+    def call(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+        command = [str(BIN / "intnet"), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, timeout=300, check=False, **options)
+
+    return call

@@ -1,0 +1,203 @@
+"""Pictures in and out: what is kept is exact, what cannot be kept is refused by name."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from intnet import files, pictures
+from intnet.container import MAX_PIXELS
+from intnet.errors import PictureError
+
+RGB = np.random.default_rng(0).integers(0, 256, (13, 17, 3), dtype=np.uint8)
+GREY = RGB[..., :1]
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    crc = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+
+def png(width: int, height: int, depth: int, samples: bytes) -> bytes:
+    """A PNG of RGB samples that Pillow could not have written."""
+    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(samples)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+IMAGE = Image.fromarray(RGB)
+WHOLE = {
+    kind: encoded(IMAGE, kind, **options)
+    for kind, options in (
+        ("PNG", {}), ("JPEG", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("PPM", {}),
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "PPM"])
+def test_lossless_rgb_is_exact(kind):
+    np.testing.assert_array_equal(pictures.from_bytes(WHOLE[kind]), RGB)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_lossless_grey_has_one_channel(kind):
+    data = encoded(Image.fromarray(GREY[..., 0]), kind)
+    np.testing.assert_array_equal(pictures.from_bytes(data), GREY)
+
+
+def test_jpeg_has_its_size():
+    assert pictures.from_bytes(WHOLE["JPEG"]).shape == RGB.shape
+
+
+def test_one_bit_and_palette_are_converted():
+    bits = Image.fromarray(GREY[..., 0] > 128)
+    got = pictures.from_bytes(encoded(bits, "PNG"))
+    np.testing.assert_array_equal(got, 255 * (GREY > 128).astype(np.uint8))
+    coloured = IMAGE.convert("P")
+    want = np.array(coloured.convert("RGB"))
+    np.testing.assert_array_equal(pictures.from_bytes(encoded(coloured, "PNG")), want)
+    greys = Image.fromarray(GREY[..., 0]).convert("P")
+    np.testing.assert_array_equal(pictures.from_bytes(encoded(greys, "PNG")), GREY)
+
+
+@pytest.mark.parametrize("orientation, turned", [(1, RGB), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1))])  # fmt: skip
+def test_exif_orientation_is_applied(orientation, turned):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    data = encoded(IMAGE, "PNG", exif=exif)
+    np.testing.assert_array_equal(pictures.from_bytes(data), turned)
+
+
+REFUSED = {
+    "RGBA with transparency": encoded(IMAGE.convert("RGBA"), "PNG"),
+    "LA with transparency": encoded(IMAGE.convert("LA"), "PNG"),
+    "P with transparency": encoded(IMAGE.convert("P"), "PNG", transparency=0),
+    "RGB with transparency": encoded(IMAGE, "PNG", transparency=(0, 0, 0)),
+    "I;16 with more than 8 bits": encoded(IMAGE.convert("I;16"), "PNG"),
+    "RGB with more than 8 bits": png(2, 2, 16, bytes(2 * 13)),
+    "I with more than 8 bits": b"P5 2 2 65535\n" + bytes(8),
+    "F with more than 8 bits": encoded(IMAGE.convert("F"), "TIFF"),
+    "mode CMYK": encoded(IMAGE.convert("CMYK"), "JPEG"),
+    "2 frames": encoded(
+        IMAGE, "WEBP", save_all=True, append_images=[Image.fromarray(RGB[::-1].copy())]
+    ),
+    "zero-size picture": b"P6 0 5 255\n",
+    "at most 67108864 pixels": png(10000, 10000, 8, b""),
+    "empty file": b"",
+    "not a picture": b"hello, world",
+}
+
+
+@pytest.mark.parametrize("cause", REFUSED)
+def test_refusal_names_file_and_cause(cause):
+    """Alpha, depth, frames and size are never dropped silently."""
+    with pytest.raises(PictureError, match=cause) as caught:
+        pictures.from_bytes(REFUSED[cause], "holiday.xyz")
+    assert str(caught.value).startswith("holiday.xyz: ")
+
+
+def test_too_large_is_refused_before_decoding():
+    """Even where Pillow itself would give up (twice its own limit)."""
+    assert MAX_PIXELS < 10000 * 10000
+    with pytest.raises(PictureError, match="too large"):
+        pictures.from_bytes(png(60000, 60000, 8, b""))
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_cut_anywhere_is_refused(kind):
+    """A truncated picture is an error, not a picture with a grey end."""
+    data = WHOLE[kind]
+    for length in range(len(data)):
+        with pytest.raises(PictureError):
+            pictures.from_bytes(data[:length])
+
+
+@given(st.sampled_from(sorted(WHOLE)), st.data())
+def test_damaged_bytes_raise_nothing_else(kind, data):
+    damaged = bytearray(WHOLE[kind])
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        got = pictures.from_bytes(bytes(damaged))
+    except PictureError:
+        return
+    assert got.dtype == np.uint8 and got.shape[2] in (1, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".ppm", ".PNG", ".pnm"])
+def test_written_rgb_reads_back(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    pictures.write(path, RGB)
+    np.testing.assert_array_equal(pictures.read(path), RGB)
+
+
+@pytest.mark.parametrize("suffix, magic", [(".png", b"\x89PNG"), (".pgm", b"P5"), (".pnm", b"P5")])
+def test_written_grey_reads_back(tmp_path, suffix, magic):
+    path = tmp_path / f"x{suffix}"
+    pictures.write(path, GREY)
+    assert path.read_bytes().startswith(magic)
+    np.testing.assert_array_equal(pictures.read(path), GREY)
+
+
+def test_ppm_holds_rgb_and_pgm_grey(tmp_path):
+    pictures.write(tmp_path / "x.ppm", GREY)
+    np.testing.assert_array_equal(pictures.read(tmp_path / "x.ppm"), np.repeat(GREY, 3, 2))
+    with pytest.raises(PictureError, match="holds grey"):
+        pictures.write(tmp_path / "x.pgm", RGB)
+    with pytest.raises(PictureError, match="suffix '.jpg'"):
+        pictures.write(tmp_path / "x.jpg", RGB)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.ppm"]
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    """Neither half a file nor a temporary one."""
+    path = tmp_path / "x.png"
+    path.write_bytes(b"old")
+
+    def fails(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(KeyboardInterrupt):
+        pictures.write(path, RGB)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_write_keeps_links_and_modes(tmp_path):
+    real, link = tmp_path / "real.png", tmp_path / "link.png"
+    real.write_bytes(b"old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    files.write(link, b"new")
+    assert link.is_symlink() and real.read_bytes() == b"new"
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_new_files_follow_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        files.write(tmp_path / "x", b"new")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_device_is_written_to_and_not_replaced():
+    files.write("/dev/null", b"gone")
+    assert Path("/dev/null").is_char_device()
