@@ -57,8 +57,10 @@ def infer(program: Program) -> Ports:
         at = f"{where}, op {op.name!r}"
         for name in op.inputs:
             require(name in ports, f"{at}: input {name!r} is not made before it")
-        require(op.inputs and op.arity in (None, len(op.inputs)),
-                f"{at}: {len(op.inputs)} inputs, {op.kind} takes {op.arity or 'at least 1'}")  # fmt: skip
+        require(
+            op.inputs and op.arity in (None, len(op.inputs)),
+            f"{at}: {len(op.inputs)} inputs, {op.kind} takes {op.arity or 'at least 1'}",
+        )
         add_port(ports, RULES[type(op)](op, [ports[name] for name in op.inputs], at), at)
     for name in program.outputs:
         require(name in ports, f"{where}: output {name!r} is not made")
@@ -93,8 +95,9 @@ def check_range(value: int, lo: int, hi: int, what: str) -> None:
 
 
 def check_tensor(x: Array, dtypes: tuple[str, ...], shape: tuple[int, ...], what: str) -> None:
-    """Exact dtype and shape."""
-    require(x.dtype.name in dtypes, f"{what}: dtype {x.dtype}, must be {' or '.join(dtypes)}")
+    """Exact dtype (in this machine's byte order) and shape."""
+    native = x.dtype.name in dtypes and x.dtype.isnative
+    require(native, f"{what}: dtype {x.dtype}, must be {' or '.join(dtypes)}")
     require(x.shape == shape, f"{what}: shape {x.shape}, must be {shape}")
 
 
@@ -136,7 +139,8 @@ def conv_port(op: Conv | ConvTranspose, ports: list[Port], where: str) -> Port:
     check_range(op.groups, 1, ports[0].channels, f"{where}: groups")
     require(
         ports[0].channels == i * op.groups and n % op.groups == 0,
-        f"{where}: {op.groups} groups of {i} input channels for {ports[0].channels} inputs, {n} outputs",
+        f"{where}: {op.groups} groups of {i} input channels, "
+        f"{ports[0].channels} inputs, {n} outputs",
     )
     check_padding(op.padding, where)
     check_tensor(op.weight, ("int8", "int16"), op.weight.shape, f"{where}, weight")

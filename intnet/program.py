@@ -139,8 +139,10 @@ class Mul(Clipped):
 
 @dataclass(frozen=True, eq=False)
 class Div(Clipped):
-    """clip(floor((2 * n + b) / (2 * b)), lo, hi), n = a * 2**left_shift: the quotient rounded to
-    nearest, ties toward plus infinity; b >= 1 by its port; equal shapes."""
+    """clip(floor((2 * n + b) / (2 * b)), lo, hi), n = a * 2**left_shift; equal shapes.
+
+    The quotient rounded to nearest, ties toward plus infinity; b >= 1 by its port.
+    """
 
     kind = "div"
     arity = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from reprlib import repr as brief  # short for any value, however deep or long
 from typing import Any
 
 from intnet.errors import ModelError
@@ -33,10 +34,8 @@ def from_json(document: Any, tensors: Mapping[str, Array]) -> Program:
     """Inverse of to_json, then validated. Raises ModelError for anything malformed."""
     name = typed(document, "name", str, "program")
     where = f"program {name!r}"
-    inputs = tuple(
-        Port(*(typed(p, f.name, str if f.type == "str" else int, where) for f in fields(Port)))
-        for p in typed(document, "inputs", list, where)
-    )
+    refuse_others(document, {"name", "inputs", "ops", "outputs"}, where)
+    inputs = tuple(port_from_json(entry, where) for entry in typed(document, "inputs", list, where))
     entries = typed(document, "ops", list, where)
     if len(entries) > MAX_OPS:
         raise ModelError(f"{where}: {len(entries)} operations, at most {MAX_OPS}")
@@ -45,6 +44,14 @@ def from_json(document: Any, tensors: Mapping[str, Array]) -> Program:
     program = Program(name, inputs, ops, outputs)
     infer(program)
     return program
+
+
+def port_from_json(entry: Any, where: str) -> Port:
+    """One input from its JSON entry."""
+    known = {f.name: str if f.type == "str" else int for f in fields(Port)}
+    port = Port(**{name: typed(entry, name, kind, where) for name, kind in known.items()})
+    refuse_others(entry, set(known), f"{where}, input {port.name!r:.80}")
+    return port
 
 
 def op_from_json(program: str, entry: Any, tensors: Mapping[str, Array]) -> Op:
@@ -69,9 +76,14 @@ def op_from_json(program: str, entry: Any, tensors: Mapping[str, Array]) -> Op:
         else:
             kind_of = str if field.type == "str" else int
             values[field.name] = typed(entry, field.name, kind_of, where)
-    if extra := set(entry) - set(values) - {"kind"}:
-        raise ModelError(f"{where}: unknown field {min(extra)!r}")
+    refuse_others(entry, {f.name for f in fields(KINDS[kind])} - set(TENSORS) | {"kind"}, where)
     return KINDS[kind](**values)
+
+
+def refuse_others(entry: Mapping[str, Any], known: set[str], where: str) -> None:
+    """No field beside the known ones."""
+    if extra := set(entry) - known:
+        raise ModelError(f"{where}: unknown field {brief(min(extra))}")
 
 
 def typed(document: Any, key: str, kind: type, where: str) -> Any:
@@ -80,19 +92,19 @@ def typed(document: Any, key: str, kind: type, where: str) -> Any:
         raise ModelError(f"{where}: field {key!r} is missing")
     value = document[key]
     if type(value) is not kind:
-        raise ModelError(f"{where}: field {key!r} is {value!r:.60}, must be {kind.__name__}")
+        raise ModelError(f"{where}: field {key!r} is {brief(value)}, must be {kind.__name__}")
     return value
 
 
 def names(values: list[Any], where: str) -> list[str]:
     """A list of strings."""
     if not all(isinstance(v, str) for v in values):
-        raise ModelError(f"{where}: names must be strings, got {values!r:.60}")
+        raise ModelError(f"{where}: names must be strings, got {brief(values)}")
     return values
 
 
 def edges(values: list[Any], where: str) -> Edges:
     """Four integers: top, left, bottom, right."""
     if len(values) != 4 or not all(type(v) is int for v in values):
-        raise ModelError(f"{where}: padding must be four integers, got {values!r:.60}")
+        raise ModelError(f"{where}: padding must be four integers, got {brief(values)}")
     return (values[0], values[1], values[2], values[3])

@@ -67,7 +67,7 @@ def picture() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def script() -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """The console script as another process: script('info', 'x', input=b'')."""
+    """Calls the console script as another process."""
 
     def call(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
         command = [str(BIN / "intnet"), *map(str, arguments)]

@@ -16,7 +16,7 @@ BACKENDS = ("numpy", "numba")
 SIZES = ((1, 1), (15, 17), (17, 15), (64, 64), (65, 63), (1, 130), (130, 1))
 
 
-def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
     """Seeded noise over a gradient."""
     rng = np.random.default_rng(height * 1000 + width)
     ramp = np.linspace(0, 200, width)[None, :, None]
@@ -25,51 +25,51 @@ def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_backends_agree(tiny_model, size, channels):
+def test_backends_agree(tiny, size, channels):
     """Streams and pixels are identical on both backends, and as large as the picture."""
-    x = picture(*size, channels)
-    streams = [codec.encode(x, tiny_model, 40, b, verify=True) for b in BACKENDS]
+    x = noise(*size, channels)
+    streams = [codec.encode(x, tiny, 40, b, verify=True) for b in BACKENDS]
     assert streams[0] == streams[1]
-    decoded = [codec.decode(streams[0], [tiny_model], b).pixels for b in BACKENDS]
+    decoded = [codec.decode(streams[0], [tiny], b).pixels for b in BACKENDS]
     np.testing.assert_array_equal(decoded[0], decoded[1])
     assert decoded[0].shape == x.shape
     assert decoded[0].dtype == np.uint8
 
 
-def test_decode_equals_what_the_encoder_saw(tiny_model, photograph):
+def test_decode_equals_what_the_encoder_saw(tiny, picture):
     """The pixel CRC in the stream is that of the decoded samples; another one is refused."""
-    stream = container.unpack(codec.encode(photograph, tiny_model, 20, verify=True))
+    stream = container.unpack(codec.encode(picture, tiny, 20, verify=True))
     wrong = stream.header._replace(pixel_crc=stream.header.pixel_crc ^ 1)
     with pytest.raises(StreamError, match="decoded samples have CRC"):
-        codec.decode(container.pack(stream._replace(header=wrong)), [tiny_model])
+        codec.decode(container.pack(stream._replace(header=wrong)), [tiny])
 
 
-def test_rate_rises_with_quality(tiny_model, photograph):
+def test_rate_rises_with_quality(tiny, picture):
     """Every quality decodes; more quality never means a much smaller stream."""
-    a = codec.analyse(photograph, tiny_model)
-    sizes = [len(codec.code(a, tiny_model, q)) for q in range(0, 64, 9)]
+    a = codec.analyse(picture, tiny)
+    sizes = [len(codec.code(a, tiny, q)) for q in range(0, 64, 9)]
     assert sizes[-1] > sizes[0]
     assert sizes == sorted(sizes)
 
 
-def test_size_is_the_ideal_code_length(tiny_model, photograph):
+def test_size_is_the_ideal_code_length(tiny, picture):
     """A stream is within 1 % + 48 bytes of the tables' ideal code length."""
-    a = codec.analyse(photograph, tiny_model)
+    a = codec.analyse(picture, tiny)
     for q in (0, 31, 63):
-        symbols, tables = codec.y_symbols(a, tiny_model, q)
-        bits = rangecoder.ideal_bits(symbols.ravel(), tables.ravel(), tiny_model.y_tables)
+        symbols, tables = codec.y_symbols(a, tiny, q)
+        bits = rangecoder.ideal_bits(symbols.ravel(), tables.ravel(), tiny.y_tables)
         z = a.z.astype(np.int32).ravel()
-        bits += rangecoder.ideal_bits(z, codec.z_indexes(a.z.shape), tiny_model.z_tables)
-        assert bits / 8 <= len(codec.code(a, tiny_model, q)) <= 1.01 * bits / 8 + 48
+        bits += rangecoder.ideal_bits(z, codec.z_indexes(a.z.shape), tiny.z_tables)
+        assert bits / 8 <= len(codec.code(a, tiny, q)) <= 1.01 * bits / 8 + 48
 
 
-def test_wrong_model_is_named(tiny_model, photograph):
+def test_wrong_model_is_named(tiny, picture):
     """A stream of another model is refused; the message has the id wanted and those at hand."""
-    other = dataclasses.replace(tiny_model, metadata={"name": "other"})
-    stream = codec.encode(photograph, tiny_model, 5)
+    other = dataclasses.replace(tiny, metadata={"name": "other"})
+    stream = codec.encode(picture, tiny, 5)
     with pytest.raises(ModelError) as caught:
         codec.decode(stream, [other])
-    assert tiny_model.model_id.hex() in str(caught.value)
+    assert tiny.model_id.hex() in str(caught.value)
     assert other.model_id.hex() in str(caught.value)
 
 
@@ -77,22 +77,22 @@ def test_wrong_model_is_named(tiny_model, photograph):
     np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.uint16),
     np.zeros((0, 4, 3), np.uint8), np.zeros((4, 0, 3), np.uint8),
 ])  # fmt: skip
-def test_bad_pixels(tiny_model, bad):
+def test_bad_pixels(tiny, bad):
     """Other shapes and dtypes are a ValueError that says what is allowed."""
     with pytest.raises(ValueError, match="pixels"):
-        codec.encode(bad, tiny_model)
+        codec.encode(bad, tiny)
 
 
 @pytest.mark.parametrize("quality", [-1, 64])
-def test_bad_quality(tiny_model, photograph, quality):
+def test_bad_quality(tiny, picture, quality):
     """Quality outside 0..63 is refused."""
     with pytest.raises(ValueError, match=r"0\.\.63"):
-        codec.encode(photograph, tiny_model, quality)
+        codec.encode(picture, tiny, quality)
 
 
-def test_any_bytes_give_pixels_or_an_error(tiny_model, photograph):
+def test_any_bytes_give_pixels_or_an_error(tiny, picture):
     """Flipped bits behind a corrected checksum reach the coder: an error or a picture, no crash."""
-    good = container.unpack(codec.encode(photograph, tiny_model, 30))
+    good = container.unpack(codec.encode(picture, tiny, 30))
     rng = np.random.default_rng(1)
     outcomes = set()
     for _ in range(150):
@@ -100,17 +100,17 @@ def test_any_bytes_give_pixels_or_an_error(tiny_model, photograph):
         target = (z, y)[rng.integers(2)]
         target[rng.integers(len(target))] ^= 1 << int(rng.integers(8))
         try:
-            result = codec.decode(container.pack(good._replace(z=bytes(z), y=bytes(y))), [tiny_model])
+            result = codec.decode(container.pack(good._replace(z=bytes(z), y=bytes(y))), [tiny])
             outcomes.add(result.pixels.shape)
         except IntnetError as error:
             outcomes.add(type(error))
-    assert outcomes <= {StreamError, photograph.shape}
+    assert outcomes <= {StreamError, picture.shape}
     assert StreamError in outcomes
 
 
-def test_truncation_and_flips_are_detected(tiny_model, photograph):
+def test_truncation_and_flips_are_detected(tiny, picture):
     """Every truncation and every single flipped bit of a stream is refused."""
-    stream = codec.encode(photograph[:16, :16], tiny_model, 10)
+    stream = codec.encode(picture[:16, :16], tiny, 10)
     damaged = [stream[:n] for n in range(len(stream))]
     for i in range(8 * len(stream)):
         flipped = bytearray(stream)
@@ -118,10 +118,10 @@ def test_truncation_and_flips_are_detected(tiny_model, photograph):
         damaged.append(bytes(flipped))
     for bad in damaged:
         with pytest.raises(IntnetError):
-            codec.decode(bad, [tiny_model])
+            codec.decode(bad, [tiny])
 
 
-def test_pixel_limit(tiny_model, photograph):
+def test_pixel_limit(tiny, picture):
     """max_pixels is checked before anything is decoded."""
     with pytest.raises(StreamError, match="limit 100 "):
-        codec.decode(codec.encode(photograph, tiny_model, 0), [tiny_model], max_pixels=100)
+        codec.decode(codec.encode(picture, tiny, 0), [tiny], max_pixels=100)

@@ -27,34 +27,34 @@ def rewritten(model: model_file.Model, change) -> bytes:
     return save_tensors(arrays, {"intnet": document, "sha256": digest})
 
 
-def test_round_trip(tiny_model, tmp_path):
+def test_round_trip(tiny, tmp_path):
     """Save, load: the same identity, the same bytes."""
     path = tmp_path / "tiny.inm"
-    model_file.save(tiny_model, path)
+    model_file.save(tiny, path)
     loaded = model_file.load(path)
-    assert loaded.sha256 == tiny_model.sha256
+    assert loaded.sha256 == tiny.sha256
     assert model_file.to_bytes(loaded) == path.read_bytes()
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.inm"]
 
 
-def test_metadata_is_part_of_the_identity(tiny_model):
+def test_metadata_is_part_of_the_identity(tiny):
     """Another name is another model."""
-    other = dataclasses.replace(tiny_model, metadata={"name": "other"})
-    assert other.sha256 != tiny_model.sha256
+    other = dataclasses.replace(tiny, metadata={"name": "other"})
+    assert other.sha256 != tiny.sha256
 
 
-def test_changed_weight_is_a_hash_error(tiny_model):
+def test_changed_weight_is_a_hash_error(tiny):
     """One changed weight makes load fail with a hash error."""
-    data = model_file.to_bytes(tiny_model)
+    data = model_file.to_bytes(tiny)
     tensors = {k: v.copy() for k, v in load_tensors(data).items()}
     name = next(k for k in sorted(tensors) if k.endswith("/weight"))
     tensors[name].flat[0] ^= 1
-    metadata = {"intnet": model_file.content(tiny_model)[0], "sha256": tiny_model.sha256}
+    metadata = {"intnet": model_file.content(tiny)[0], "sha256": tiny.sha256}
     with pytest.raises(ModelError, match="hash"):
         model_file.from_bytes(save_tensors(tensors, metadata))
 
 
-def test_overflow_is_refused(tiny_model):
+def test_overflow_is_refused(tiny):
     """A bias that could overflow is refused even under a correct hash, naming op and channel."""
 
     def grow(_, tensors):
@@ -62,7 +62,7 @@ def test_overflow_is_refused(tiny_model):
         tensors[name][3] = 2**31 - 1
 
     with pytest.raises(BoundError, match=r"op '.*', channel 3: accumulator may reach"):
-        model_file.from_bytes(rewritten(tiny_model, grow))
+        model_file.from_bytes(rewritten(tiny, grow))
 
 
 @pytest.mark.parametrize("change", [
@@ -81,17 +81,17 @@ def test_overflow_is_refused(tiny_model):
     lambda d, t: t.update({"tables/z": t["tables/y"]}),
     lambda d, t: t.update(extra=np.zeros(1, np.uint8)),
 ])  # fmt: skip
-def test_malformed_models(tiny_model, change):
+def test_malformed_models(tiny, change):
     """Each single fault, under a correct hash, is a ModelError."""
     with pytest.raises(ModelError):
-        model_file.from_bytes(rewritten(tiny_model, change))
+        model_file.from_bytes(rewritten(tiny, change))
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_bytes(tiny_model, data):
+def test_any_bytes(tiny, data):
     """Cut, flipped and random files give ModelError, never another exception."""
-    good = model_file.to_bytes(tiny_model)
+    good = model_file.to_bytes(tiny)
     kind = data.draw(st.sampled_from(("cut", "flip", "random")))
     if kind == "cut":
         bad = good[: data.draw(st.integers(0, len(good) - 1))]

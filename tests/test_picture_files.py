@@ -6,7 +6,6 @@ import io
 import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,7 +74,10 @@ def test_one_bit_and_palette_are_converted():
     np.testing.assert_array_equal(pictures.from_bytes(encoded(greys, "PNG")), GREY)
 
 
-@pytest.mark.parametrize("orientation, turned", [(1, RGB), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1))])  # fmt: skip
+TURNS = [(1, RGB), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1))]
+
+
+@pytest.mark.parametrize("orientation, turned", TURNS)
 def test_exif_orientation_is_applied(orientation, turned):
     exif = Image.Exif()
     exif[0x112] = orientation
@@ -122,7 +124,8 @@ def test_too_large_is_refused_before_decoding():
 def test_cut_anywhere_is_refused(kind):
     """A truncated picture is an error, not a picture with a grey end."""
     data = WHOLE[kind]
-    for length in range(len(data)):
+    end = 4 if kind == "PNG" else 0  # the constant checksum of PNG's empty last chunk says nothing
+    for length in range(len(data) - end):
         with pytest.raises(PictureError):
             pictures.from_bytes(data[:length])
 
@@ -159,7 +162,7 @@ def test_ppm_holds_rgb_and_pgm_grey(tmp_path):
     np.testing.assert_array_equal(pictures.read(tmp_path / "x.ppm"), np.repeat(GREY, 3, 2))
     with pytest.raises(PictureError, match="holds grey"):
         pictures.write(tmp_path / "x.pgm", RGB)
-    with pytest.raises(PictureError, match="suffix '.jpg'"):
+    with pytest.raises(PictureError, match=r"suffix '\.jpg'"):
         pictures.write(tmp_path / "x.jpg", RGB)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.ppm"]
 
@@ -198,6 +201,12 @@ def test_new_files_follow_umask(tmp_path):
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_device_is_written_to_and_not_replaced():
-    files.write("/dev/null", b"gone")
-    assert Path("/dev/null").is_char_device()
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    """As /dev/null or /dev/stdout would be: renaming over them would destroy them."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write(pipe, b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()

@@ -65,6 +65,8 @@ def hybrid_point(
     y_hat = torch.from_numpy((mean + symbols * inverse).astype(np.float32)).movedim(-1, 0)[None]
     x_hat = channel_last(twin.synthesis(y_hat))[:h, :w].round().clip(0, 255)
     bits = rangecoder.ideal_bits(symbols.astype(np.int32).ravel(), tables.ravel(), model.y_tables)
-    bits += rangecoder.ideal_bits(z.astype(np.int32).ravel(), codec.z_indexes(z.shape), model.z_tables)
+    bits += rangecoder.ideal_bits(
+        z.astype(np.int32).ravel(), codec.z_indexes(z.shape), model.z_tables
+    )
     mse = np.square(x_hat - picture).mean()
     return bits / (h * w), float(10 * np.log10(255**2 / max(mse, 1e-9)))

@@ -123,7 +123,9 @@ def main() -> int:
     if args.agree:
         found = [d for x in track(pictures, "backends") for d in disagreements(x, model)]
         print(*found, sep="\n", end="")
-        print(f"{len(pictures)} pictures, {len(AGREE_QUALITIES)} qualities: {len(found)} differences")
+        print(
+            f"{len(pictures)} pictures, {len(AGREE_QUALITIES)} qualities: {len(found)} differences"
+        )
         return int(bool(found))
 
     points = np.array([integer_points(x, model) for x in track(pictures, "integer codec")])
@@ -141,7 +143,9 @@ def main() -> int:
     print(f"bpp rises with quality on every picture: {rising}; "
           f"factor {curves['intnet'][-1][0] / curves['intnet'][0][0]:.1f}")  # fmt: skip
     print(f"largest excess over 1.01 * ideal: {points[..., 2].max():.1f} bytes (48 allowed)")
-    rates = {name: bd_rate(curve, curves["intnet"]) for name, curve in curves.items() if name != "intnet"}
+    rates = {
+        name: bd_rate(curve, curves["intnet"]) for name, curve in curves.items() if name != "intnet"
+    }
     if "float prior" in curves:
         rates["prior alone"] = bd_rate(curves["float twin"], curves.pop("integer prior"))
     if args.published.exists():

@@ -1,4 +1,4 @@
-"""What every backend does around its arithmetic: check, walk the operations, forget dead tensors."""
+"""What every backend does around its arithmetic: check, walk operations, forget dead tensors."""
 
 from __future__ import annotations
 

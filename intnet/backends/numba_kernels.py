@@ -1,8 +1,8 @@
 """Compiled loops of the numba backend: integers only, each over a range [begin, end) of rows.
 
 READ ME FIRST
-1. Numba widens int32 * int32 to int64; `np.int32(...)` around a sum lets LLVM narrow it again, which
-   is exact because the proof keeps every partial sum below 2**31.
+1. Numba widens int32 * int32 to int64; `np.int32(...)` around a sum lets LLVM narrow it again,
+   which is exact because the proof keeps every partial sum below 2**31.
 2. A convolution fills a scratch `acc` of BLOCK positions x N channels, tap by tap; the innermost
    loop runs over contiguous output channels, which LLVM vectorises.
 3. Rows are independent: any split over threads gives the same bits.

@@ -42,7 +42,8 @@ def requantise(acc: Array, multiplier: Array, shift: Array, lo: int, hi: int) ->
     acc: int (..., channels). multiplier, shift: int32 (channels,).
     """
     product = acc.astype(np.int64) * multiplier.astype(np.int64)
-    return np.clip(round_shift(product, shift.astype(np.int64)), lo, hi)
+    value: Array = np.clip(round_shift(product, shift.astype(np.int64)), lo, hi)
+    return value
 
 
 def rescaled(op: Conv | ConvTranspose | Requantise | Mul, acc: Array) -> Array:

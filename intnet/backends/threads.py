@@ -28,7 +28,8 @@ def pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="intnet")
 
 
-os.register_at_fork(after_in_child=pool.cache_clear)  # a fork inherits no threads
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=pool.cache_clear)  # a fork inherits no threads
 
 
 def spread(kernel: Callable[..., None], rows: int, work: int, *args: Any) -> None:

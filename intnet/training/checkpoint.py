@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -25,11 +25,15 @@ def save_weights(path: Path, state: Mapping[str, Tensor], meta: Mapping[str, Any
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata of a checkpoint. Raises ValueError if it is not one of ours."""
-    with safe_open(path, framework="pt") as file:
-        meta = (file.metadata() or {}).get("intnet")
-        if meta is None:
-            raise ValueError(f"{path}: no 'intnet' metadata, not a checkpoint of `intnet train`")
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(meta)
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = (file.metadata() or {}).get("intnet")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from None
+    if meta is None:
+        raise ValueError(f"{path}: no 'intnet' metadata, not a checkpoint of `intnet train`")
+    return tensors, json.loads(meta)
 
 
 def save_resume(path: Path, state: Mapping[str, Any]) -> None:

@@ -59,8 +59,6 @@ class MeanScaleHyperprior(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        # Rate of rounded values with straight-through gradients, as coded, instead of uniform noise.
-        self.hard_rate = False
         c, m, h, z = config.c, config.m, config.m_hidden, config.z
         blocks = [Block(c, c) for _ in range(2 * config.blocks)]
         self.analysis = nn.Sequential(
@@ -97,8 +95,7 @@ class MeanScaleHyperprior(nn.Module):
         """x: (n, 3, h, w) in [0, 1], sides multiples of 64; quality: (n,) in 0..63."""
 
         def noisy(t: Tensor) -> Tensor:
-            soft = self.training and not self.hard_rate
-            return t + torch.rand_like(t) - 0.5 if soft else round_ste(t)
+            return t + torch.rand_like(t) - 0.5 if self.training else round_ste(t)
 
         y = self.analysis((x - self.pixel_offset) * self.pixel_scale)
         z = self.hyper_analysis(y)

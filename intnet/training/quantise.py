@@ -28,6 +28,7 @@ K, EPS2, EPS = 8, 2.0**-16, 1e-20
 U8_MAX, Z_MAX, ACC_LIMIT = 255, 127, 2**31
 PROOF_SHARE = 0.45  # of the accumulator's range, at calibration; the rest is room for training
 TRUNK_MARGIN = 1.5  # of the largest value seen in calibration, for 16-bit tensors
+SMALLEST = 1e-6  # range of a layer that calibration never saw active
 QUIET_SHARE = 1 / 32  # a channel silent in calibration still gets this share of the loudest's range
 INDEX_UNITS = 16  # prior output per step of the scale table
 
@@ -60,9 +61,11 @@ class IntegerConv(Conv):
         fold = in_scale if conv.groups == 1 else in_scale.reshape(conv.groups, per_group)
         h = conv.weight * (fold[None] if conv.groups == 1 else fold)[:, :, None, None]
         peak = h.abs().amax((1, 2, 3)).clamp_min(1e-12)
-        provable = PROOF_SHARE * ACC_LIMIT / in_max / (h.abs().sum((1, 2, 3)) / peak).clamp_min(1)
-        limit = float(S16_MAX if conv.wide else 127)
-        top = provable.clamp(1, limit).floor()
+        # acc_bound = top * (in_max * sum |h| / peak + |bias| / peak) stays within the proof's share
+        unit_bound = (in_max * h.abs().sum((1, 2, 3)) + conv.bias.abs()) / peak
+        provable = PROOF_SHARE * ACC_LIMIT / unit_bound.clamp_min(1)
+        top = provable.clamp(max=float(S16_MAX if conv.wide else 127))
+        top = torch.where(top >= 1, top.floor(), top)  # below 1: a constant, all weights round to 0
         scale = peak / top
         d = out_scale / scale
         fraction = max(0, K - int(torch.floor(torch.log2(d.min()))))
@@ -134,7 +137,7 @@ def u8_scale(activation: Tensor) -> Tensor:
     """Per channel, the step of least squared error for rounding and clipping at 255 (n, c, h, w)."""
     v = activation.movedim(1, 0).flatten(1).clamp_min(0)
     peak = v.amax(1, keepdim=True)
-    peak = torch.maximum(peak, QUIET_SHARE * peak.max())
+    peak = torch.maximum(peak, QUIET_SHARE * peak.max()).clamp_min(SMALLEST)
     best, least = peak, torch.full_like(peak, torch.inf)
     for share in torch.linspace(1.2, 0.3, 19):
         step = peak * share / U8_MAX

@@ -55,8 +55,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     p.add_argument("--crop", type=int, default=192, help="side of a crop, a multiple of 64")
     p.add_argument("--batch", type=int, default=8)
-    p.add_argument("--hard-rate", action="store_true",
-                   help="rate of rounded latents instead of noisy ones (the last stage)")  # fmt: skip
+    p.add_argument("--log-every", type=int, default=100, help="steps per line of the log")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--bf16", action="store_true", help="bfloat16 autocast (GPU, or a CPU with it)")
@@ -90,7 +89,6 @@ class Trainer:
         self.model = self.start()
         self.model.to(device=args.device, memory_format=torch.channels_last)
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.hard_rate = args.hard_rate
         self.optimisers = Optimisers(self.model)
         if args.resume:
             self.resume()
@@ -186,7 +184,7 @@ class Trainer:
                 now = time.monotonic() - started
                 bar.update(min(now, 60 * args.minutes) - bar.n)
                 self.seconds = now
-                if len(window) == 100:
+                if len(window) == args.log_every:
                     entry = {k: round(float(np.mean([w[k] for w in window])), 5) for k in window[0]}
                     entry |= {"step": self.step, "seconds": round(now)}
                     append(log_path, entry)

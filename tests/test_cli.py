@@ -1,0 +1,370 @@
+"""The command line: what it prints, what it leaves behind, how it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BIN
+from typer.testing import CliRunner
+
+from intnet import cli, codec, container, pictures, rate_search, shipped
+from intnet.errors import BoundError
+from intnet.model_file import load
+
+ENCODE_KEYS = {"width", "height", "model", "stream_bytes", "bpp", "seconds", "quality"}
+LAZY = ("numba", "torch", "numpy")
+
+
+@pytest.fixture
+def folder(tmp_path, picture, tiny_path, tiny, monkeypatch):
+    """A folder with photo.png and photo.inic; the tiny model plays the shipped one."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "photo.inm").symlink_to(tiny_path)
+    monkeypatch.setattr(shipped, "folder", lambda: models)
+    monkeypatch.setattr(shipped, "DEFAULT", "photo")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    pictures.write("photo.png", picture)
+    Path("photo.inic").write_bytes(codec.encode(picture, tiny, 40, verify=True))
+    return work
+
+
+def call(*arguments, stdin=b"", code=0):
+    """Result of `intnet arguments`; its exit code must be code."""
+    result = CliRunner().invoke(cli.app, list(map(str, arguments)), input=stdin)
+    assert result.exit_code == code, (result.stderr, result.exception)
+    return result
+
+
+def only_json(result):
+    """The one object on stdout."""
+    (line,) = result.stdout.splitlines()
+    return json.loads(line)
+
+
+def refused(*arguments, because, stdin=b""):
+    """One line on stderr that names the cause, exit code 1, and no new file."""
+    before = sorted(Path().iterdir())
+    result = call(*arguments, stdin=stdin, code=1)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("intnet: error: ")
+    assert because in line
+    assert sorted(Path().iterdir()) == before
+    return line
+
+
+def test_encode_then_decode(folder, picture, tiny):
+    """The decoder gives what `codec` gives, and the report says so."""
+    report = only_json(call("encode", "photo.png", "-o", "a.inic", "-q", 50, "--json"))
+    stream = Path("a.inic").read_bytes()
+    assert report.keys() >= ENCODE_KEYS
+    assert stream == codec.encode(picture, tiny, 50)
+    assert (report["width"], report["height"], report["quality"]) == (90, 70, 50)
+    assert report["stream_bytes"] == len(stream)
+    assert report["bpp"] == pytest.approx(8 * len(stream) / 6300, abs=1e-6)
+    report = only_json(call("decode", "a.inic", "-o", "a.png", "--json"))
+    decoded = pictures.read("a.png")
+    assert report.keys() >= ENCODE_KEYS | {"pixel_sha256"}
+    assert report["pixel_sha256"] == hashlib.sha256(decoded.tobytes()).hexdigest()
+    np.testing.assert_array_equal(decoded, codec.decode(stream, [tiny]).pixels)
+
+
+def test_backends_give_the_same_files(folder):
+    for backend in ("numpy", "numba"):
+        call("encode", "photo.png", "-o", f"{backend}.inic", "--backend", backend)
+        call("decode", f"{backend}.inic", "-o", f"{backend}.ppm", "--backend", backend)
+    for suffix in ("inic", "ppm"):
+        assert Path(f"numpy.{suffix}").read_bytes() == Path(f"numba.{suffix}").read_bytes()
+
+
+def test_grey_stays_grey(folder, picture):
+    pictures.write("grey.pgm", picture[..., :1])
+    report = only_json(call("encode", "grey.pgm", "-o", "g.inic", "--json"))
+    call("decode", "g.inic", "-o", "g.pgm")
+    assert report["channels"] == 1
+    assert pictures.read("g.pgm").shape == (70, 90, 1)
+
+
+def test_pipes(folder):
+    """stdin to stdout; the summary goes to stderr."""
+    stream = call("encode", "-", "-o", "-", stdin=Path("photo.png").read_bytes())
+    assert "90x70" in stream.stderr
+    decoded = call("decode", "-", "-o", "-", stdin=stream.stdout_bytes)
+    assert pictures.from_bytes(decoded.stdout_bytes).shape == (70, 90, 3)
+
+
+def test_verify_stores_the_pixel_checksum(folder):
+    call("encode", "photo.png", "-o", "v.inic", "--verify")
+    assert only_json(call("info", "v.inic", "--json"))["pixel_crc"]
+    assert only_json(call("decode", "v.inic", "-o", "v.png", "--json"))["verified"]
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_max_bytes_is_the_best_that_fits(folder, picture, tiny, verify):
+    sizes = [len(codec.encode(picture, tiny, q, verify=verify)) for q in range(64)]
+    limit = (sizes[0] + sizes[63]) // 2
+    flags = ["--verify"] if verify else []
+    call("encode", "photo.png", "-o", "m.inic", "--max-bytes", limit, *flags)
+    got = container.unpack(Path("m.inic").read_bytes()).header.quality
+    assert sizes[got] <= limit < sizes[got + 1]
+    refused("encode", "photo.png", "-o", "n.inic", "--max-bytes", 40, because="max_bytes: 40")
+
+
+def test_target_bpp_is_the_nearest(picture, tiny):
+    sizes = [len(codec.encode(picture, tiny, q)) for q in range(64)]
+    between = (sizes[20] + sizes[40]) / 2
+    for wanted in (1, sizes[0], sizes[20] + 1, between, sizes[63] - 1, 10**6):
+        stream = rate_search.encode_to_bpp(picture, tiny, 8 * wanted / 6300)
+        assert abs(len(stream) - wanted) == min(abs(size - wanted) for size in sizes)
+
+
+def test_info_of_both_kinds(folder, tiny, tiny_path):
+    stream = only_json(call("info", "photo.inic", "--json"))
+    assert (stream["kind"], stream["model"], stream["quality"]) == ("stream", "photo", 40)
+    assert stream["z_bytes"] + stream["y_bytes"] + 38 == stream["stream_bytes"]
+    model = only_json(call("info", tiny_path, "--json"))
+    assert (model["kind"], model["sha256"]) == ("model", tiny.sha256)
+    assert {p["name"] for p in model["programs"]} == set(tiny.programs)
+    assert model["programs"][0]["ops"]["conv"] == 12
+    assert model["metadata"]["recipe"] == "random weights"
+    assert "kMAC/pixel" in call("info", tiny_path).stdout
+
+
+def test_kmac_counts_by_hand(folder, tiny, tiny_path):
+    """hyper_analysis: 3x3 at 1/16, then 5x5 stride 2 twice, 16 channels all."""
+    programs = only_json(call("info", tiny_path, "--json"))["programs"]
+    (row,) = [p for p in programs if p["name"] == "hyper_analysis"]
+    macs = 256 * (9 / 16**2 + 25 / 32**2 + 25 / 64**2)
+    assert row["kmac_per_pixel"] == pytest.approx(macs / 1000, abs=1e-3)
+
+
+def test_models_lists_ids(folder, tiny):
+    (row,) = only_json(call("models", "--json"))["models"]
+    assert (row["name"], row["default"], row["sha256"]) == ("photo", True, tiny.sha256)
+    assert tiny.model_id.hex() in call("models").stdout
+
+
+def test_certify_names_every_bound(folder, tiny_path):
+    report = only_json(call("certify", tiny_path, "--json"))
+    assert report["ok"]
+    assert all(row["bound"] < row["limit"] for row in report["bounds"])
+    assert {"program", "op", "channel", "headroom_bits"} <= report["bounds"][0].keys()
+    assert "proved" in call("certify", "photo").stdout
+
+
+def test_altered_model_is_refused(folder, tiny_path):
+    """One changed weight is a hash error, in every verb that loads the file."""
+    data = bytearray(tiny_path.read_bytes())
+    data[-1000] ^= 1
+    Path("bad.inm").write_bytes(data)
+    refused("certify", "bad.inm", because="damaged or altered")
+    refused("encode", "photo.png", "-o", "x.inic", "--model", "bad.inm", because="damaged")
+
+
+def test_failed_proof_ends_with_1(folder, monkeypatch):
+    def fails(_: object) -> None:
+        raise BoundError("program 'prior', op 'a', channel 3: accumulator may reach 2147483648")
+
+    monkeypatch.setattr("intnet.model_file.certify", fails)
+    refused("certify", "photo", because="channel 3")
+
+
+def test_selftest_of_a_given_model(folder, tiny_path):
+    report = only_json(call("selftest", "--model", tiny_path, "--json"))
+    assert report["ok"]
+    assert [c["name"] for c in report["checks"]] == ["proof", "range coder", "backends"]
+
+
+def test_selftest_goes_red(folder, tiny_path, monkeypatch):
+    """A coder that drops a byte, and a default model without its pin."""
+    monkeypatch.setattr("rangecoder.reference.encode", lambda *_: b"")
+    result = call("selftest", code=1)
+    assert "FAILED range coder" in result.stdout
+    assert "FAILED pin" in result.stdout
+    assert "ok     backends" in result.stdout
+
+
+def test_selftest_of_the_shipped_model(default_model, script):
+    """What `intnet selftest` says after an installation."""
+    result = script("selftest", "--json")
+    assert json.loads(result.stdout)["ok"], result.stdout
+    assert result.returncode == 0
+
+
+NOT_PICTURES = {
+    "not a picture": b"hello",
+    "empty file": b"",
+    "zero-size picture": b"P6 0 5 255\n",
+    "truncated": None,
+}
+
+
+@pytest.mark.parametrize("cause", NOT_PICTURES)
+def test_bad_pictures(folder, cause):
+    whole = Path("photo.png").read_bytes()
+    Path("bad.png").write_bytes(whole[:-30] if cause == "truncated" else NOT_PICTURES[cause])
+    line = refused("encode", "bad.png", "-o", "x.inic", because=cause)
+    assert "bad.png" in line
+    refused("encode", "-", "-o", "-", because="stdin", stdin=NOT_PICTURES[cause] or whole[:-30])
+
+
+def test_bad_streams(folder):
+    """Truncated anywhere, one bit flipped anywhere: an error line, never a picture."""
+    whole = Path("photo.inic").read_bytes()
+    for at in range(0, len(whole), 37):
+        Path("bad.inic").write_bytes(whole[:at])
+        refused("decode", "bad.inic", "-o", "x.png", because="stream")
+        Path("bad.inic").write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        refused("decode", "bad.inic", "-o", "x.png", because="stream")
+    Path("bad.inic").write_bytes(b"")
+    refused("info", "bad.inic", because="empty file")
+    refused("info", "photo.png", because="neither an intnet stream nor an intnet model")
+    refused("decode", "photo.inic", "-o", "x.png", "--max-pixels", 6299, because="limit 6299")
+
+
+def test_wrong_model(folder, other_path, tiny):
+    """The error names the wanted id and the ids at hand."""
+    call("encode", "photo.png", "-o", "other.inic", "--model", other_path)
+    wanted = load(other_path).model_id.hex()
+    line = refused("decode", "other.inic", "-o", "x.png", because=wanted)
+    assert tiny.model_id.hex() in line
+    line = refused("decode", "photo.inic", "-o", "x.png", "--model", other_path, because=wanted)
+    assert tiny.model_id.hex() in line
+    call("decode", "other.inic", "-o", "x.png", "--model", other_path)
+
+
+def test_unwritable_outputs(folder):
+    """Missing folder, a folder, a file as folder, a full device, a read-only file system."""
+    Path("d.png").mkdir()
+    for verb, source in (("encode", "photo.png"), ("decode", "photo.inic")):
+        refused(verb, source, "-o", "no/such/x.png", because="no/such")
+        refused(verb, source, "-o", "d.png", because="Is a directory")
+        refused(verb, source, "-o", "photo.png/x.png", because="photo.png")
+        refused(verb, source, "-o", "/proc/x.png", because="/proc")
+    refused("encode", "photo.png", "-o", "/dev/full", because="No space left")
+    if os.getuid():  # root may write anyway
+        Path("r.png").touch(mode=0o444)
+        refused("decode", "photo.inic", "-o", "r.png", because="Permission denied")
+
+
+def test_unwritable_output_is_refused_before_the_work(folder, monkeypatch):
+    monkeypatch.setattr(codec, "encode", lambda *_, **__: pytest.fail("worked in vain"))
+    refused("encode", "photo.png", "-o", "no/such/x.inic", because="no/such")
+
+
+def test_missing_inputs(folder):
+    refused("encode", "gone.png", "-o", "x.inic", because="gone.png: No such file")
+    refused("decode", "gone.inic", "-o", "x.png", because="gone.inic: No such file")
+    refused("info", ".", because="Is a directory")
+    refused("encode", "photo.png", "-o", "x.inic", "--model", "gone", because="'gone'")
+    refused("certify", "gone.inm", because="gone.inm")
+
+
+def test_json_reports_errors_too(folder):
+    result = call("decode", "gone.inic", "-o", "x.png", "--json", code=1)
+    assert "gone.inic" in only_json(result)["error"]
+
+
+@pytest.mark.parametrize("arguments", [
+    ("encode", "photo.png"),
+    ("encode", "photo.png", "-o", "x", "-q", 64),
+    ("encode", "photo.png", "-o", "x", "-q", -1),
+    ("encode", "photo.png", "-o", "x", "-q", 5, "--max-bytes", 900),
+    ("encode", "photo.png", "-o", "x", "--target-bpp", 1, "--max-bytes", 900),
+    ("encode", "photo.png", "-o", "x", "--target-bpp", "nan"),
+    ("encode", "photo.png", "-o", "-", "--json"),
+    ("encode", "photo.png", "-o", "x", "--backend", "abacus"),
+    ("decode", "photo.inic", "-o", "x.jpg"),
+    ("decode", "photo.inic", "-o", "x.png", "--max-pixels", 0),
+    ("transmogrify",),
+])  # fmt: skip
+def test_wrong_usage_ends_with_2(folder, arguments):
+    call(*arguments, code=2)
+    assert not Path("x").exists()
+
+
+def test_interrupt_leaves_nothing(folder, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(codec, "encode", interrupted)
+    call("encode", "photo.png", "-o", "x.inic", code=130)
+    monkeypatch.setattr(os, "fsync", interrupted)
+    call("decode", "photo.inic", "-o", "x.png", code=130)
+    assert sorted(p.name for p in folder.iterdir()) == ["photo.inic", "photo.png"]
+
+
+def test_ctrl_c_of_a_real_process(tmp_path, tiny_path):
+    """A signal while it waits for stdin: exit code 130, no traceback."""
+    command = [BIN / "intnet", "encode", "-", "-o", tmp_path / "x.inic", "--model", tiny_path]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stderr=pipe) as process:
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.decode().splitlines() == ["intnet: interrupted"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_real_pipeline(tmp_path, tiny_path, picture):
+    """Bytes through the console script, in the shell."""
+    pictures.write(tmp_path / "photo.png", picture)
+    line = (
+        f"'{BIN}/intnet' encode - -o - --model '{tiny_path}' < photo.png"
+        f" | '{BIN}/intnet' decode - -o out.ppm --model '{tiny_path}' --json"
+    )
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, check=True)
+    assert json.loads(done.stdout)["width"] == 90
+    assert pictures.read(tmp_path / "out.ppm").shape == picture.shape
+
+
+@pytest.mark.parametrize("line", ["--help", "encode --help", "info photo.inic", "models"])
+def test_light_verbs_load_nothing_heavy(line, folder):
+    """Help, info and models answer at once: no numba, no torch, not even NumPy."""
+    code = (
+        "import sys\nfrom intnet import cli\ntry:\n cli.main()\nexcept SystemExit as e:\n"
+        " assert not e.code\n"
+        f"print([m for m in {LAZY} if m in sys.modules], file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *line.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+VERBS = ("encode", "decode", "info", "models", "train", "convert", "certify", "selftest")
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "conform run"])
+def test_help_teaches_with_an_example(verb):
+    result = call(*verb.split(), "--help")
+    assert f"\n  intnet {verb}" in result.stdout
+    assert "--json" in result.stdout
+
+
+def test_train_without_torch_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [m for m in sys.modules if m.startswith("intnet.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    refused("train", "corpus", "--out", "x", because="pip install 'intnet[train]'")
+
+
+def test_train_passes_arguments_on(folder):
+    """The trainer's own parser speaks."""
+    assert "--minutes" in call("train", "--", "--help").stdout
+    call("train", "corpus", "--out", "x.safetensors", "--no-such-option", code=2)
+
+
+def test_version():
+    assert call("--version").stdout.startswith("intnet 0.")

@@ -1,0 +1,116 @@
+"""Write the conformance vectors; never alter one that exists.
+
+    python tools/make_vectors.py            add vectors that are new
+    python tools/make_vectors.py --check    compare only; exit code 1 on any difference
+
+Before the first release the format may still change: delete `conformance/vectors/v1` and run again.
+From then on a new format means a new folder, v2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from vectors import coder, ops, streams
+
+Json = dict[str, Any]
+FOLDER = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
+INDEX = "index.json"
+ABOUT = {
+    "op": "A program on inputs; outputs, and bounds (op, channel, quantity, largest |value|).",
+    "tables": "Serialised CDF tables in hexadecimal; all cdf values with the first 0 and the 65536.",
+    "coder": "A payload in hexadecimal, the table of each symbol; the symbols, int32.",
+    "model": "A model file; its content hash and proof (program, op, channel, quantity, bound).",
+    "prior": "Hyper-latents; mean and index, and the table of each symbol by quality.",
+    "stream": "A stream; sha256 of its samples, 8 bits each, row-major, channel-last.",
+    "invalid_stream": "A stream with one fault, which a decoder rejects; error is our class of it.",
+}
+ARRAYS = (
+    "Arrays are row-major. Recipes: values; fill v; ramp [lo, n]: lo + i % n; lcg [seed, lo, hi]: "
+    "state = (1664525 * state + 1013904223) % 2**32, first from the seed, before each element, "
+    "lo + (state * (hi - lo + 1) >> 32). An expected sha256 is that of the little-endian bytes."
+)
+
+
+def make() -> dict[str, bytes]:
+    """Every file of the folder by its path."""
+    classes: dict[str, list[Json]] = {
+        "op": ops.vectors(), "tables": coder.tables(), "coder": coder.coder(), "model": [],
+        "prior": streams.priors(), "stream": [], "invalid_stream": [],
+    }  # fmt: skip
+    files: dict[str, bytes] = {}
+    for made in (streams.models(), streams.streams(), streams.invalid_streams()):
+        for vector, path, data in made:
+            classes[vector["class"]].append(vector)
+            files[path] = data
+    for name, vectors in classes.items():
+        files[f"{name}.json"] = class_file(name, vectors)
+    ids = {name: [v["id"] for v in vectors] for name, vectors in classes.items()}
+    assert len({x for listed in ids.values() for x in listed}) == sum(map(len, ids.values()))
+    index = {"format": 1, "classes": ids, "files": sorted(files)}
+    return {**files, INDEX: (json.dumps(index, indent=1) + "\n").encode()}
+
+
+def class_file(name: str, vectors: list[Json]) -> bytes:
+    """One vector a line: a difference shows as a line."""
+    lines = ",\n".join(json.dumps(vector, ensure_ascii=False) for vector in vectors)
+    head = json.dumps({"about": ABOUT[name], "arrays": ARRAYS})[:-1]
+    return f'{head}, "vectors": [\n{lines}\n]}}\n'.encode()
+
+
+def by_id(files: dict[str, bytes]) -> dict[str, Any]:
+    """Everything that is frozen: vectors by id, other files by path; not the index."""
+    frozen: dict[str, Any] = {}
+    for path, data in files.items():
+        if path == INDEX:
+            continue
+        if path.endswith(".json"):
+            for vector in json.loads(data)["vectors"]:
+                frozen[vector["id"]] = vector
+        else:
+            frozen[path] = data
+    return frozen
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    """What is there now."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def changed(old: dict[str, bytes], new: dict[str, bytes]) -> list[str]:
+    """Ids and paths that exist and would be altered or dropped."""
+    before, after = by_id(old), by_id(new)
+    return [name for name, content in before.items() if after.get(name) != content]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 1 where a vector would change, or with --check where anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare only, write nothing")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    chosen = parser.parse_args(arguments)
+    old, new = read(chosen.folder), make()
+    altered = changed(old, new)
+    for name in altered:
+        print(f"{name}: exists and would change; vectors are frozen", file=sys.stderr)
+    differing = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+    if chosen.check:
+        for path in differing:
+            print(f"{path}: differs from what tools/make_vectors.py makes", file=sys.stderr)
+    if altered or (chosen.check and differing):
+        return 1
+    for path in differing:
+        target = chosen.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(new[path])
+    print(f"{len(by_id(new))} vectors and files, {len(differing)} files written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
