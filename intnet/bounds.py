@@ -6,7 +6,8 @@ For every output channel of a linear operation
 
 bounds every partial sum of every subset of the terms, so vectorised, threaded or reordered sums
 give the same bits (the argument of Ballé et al. 2019 made per channel). Products of requantisation
-are bounded below 2**63. What `prove` accepts, backends compute without looking for overflow."""
+are bounded below 2**63. What `prove` accepts, backends compute without looking for overflow.
+"""
 
 from __future__ import annotations
 

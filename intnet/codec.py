@@ -26,13 +26,13 @@ Pixels = npt.NDArray[np.uint8]
 class Analysed(NamedTuple):
     """A picture seen through the encoder's networks; every quality is coded from it.
 
-    y, mean, index: (ceil(h / 16), ceil(w / 16), M); z: (ceil(h / 64), ceil(w / 64), Z).
+    y, mean, scale_index: (ceil(h / 16), ceil(w / 16), M); z: (ceil(h / 64), ceil(w / 64), Z).
     """
 
     y: Array
     z: Array
     mean: Array
-    index: Array
+    scale_index: Array
     height: int
     width: int
     grey: bool
@@ -93,7 +93,7 @@ def y_symbols(
     a: Analysed, model: Model, quality: int
 ) -> tuple[latents.Int32Array, npt.NDArray[np.uint8]]:
     """Symbols of y and the table of each, on the grid of y."""
-    tables = latents.table_indexes(a.index, model.scaling, quality, len(model.y_tables.minimum))
+    tables = latents.table_indexes(a.scale_index, model.scaling, quality, len(model.y_tables.minimum))
     return latents.quantise(a.y, a.mean, tables, model.scaling, quality), tables
 
 
@@ -195,8 +195,8 @@ def decode(
     )
     symbols = decode_payload("y", y_payload, tables.ravel(), model.y_tables).reshape(mean.shape)
     pixels = reconstruct(symbols, mean, model, header.quality, size, header.grey, backend)
-    if header.pixel_crc is not None and zlib.crc32(pixels) != header.pixel_crc:
-        got = zlib.crc32(pixels)
+    if header.pixel_crc is not None and zlib.crc32(pixels.data) != header.pixel_crc:
+        got = zlib.crc32(pixels.data)
         raise StreamError(
             f"stream: decoded samples have CRC {got:08x}, encoder saw {header.pixel_crc:08x}"
         )

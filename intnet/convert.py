@@ -179,7 +179,7 @@ def z_tables(prior: entropy.LogisticMixture) -> rangecoder.Tables:
 
 
 @torch.no_grad()
-def scaling(twin: MeanScaleHyperprior, dead_zone: Array) -> Scaling:
+def scaling(twin: MeanScaleHyperprior) -> Scaling:
     """Gains and index offsets of the 64 qualities."""
     qualities = torch.arange(QUALITIES, dtype=torch.float32)
     log_gain = twin.at_quality(twin.log_gain, qualities)[:, :, 0, 0].double()
@@ -187,20 +187,16 @@ def scaling(twin: MeanScaleHyperprior, dead_zone: Array) -> Scaling:
     offset = (log_gain + float(twin.index_origin) - math.log(entropy.SCALE_MIN)) * (
         INDEX_UNITS / entropy.LOG_STEP
     )
+    log_scales = math.log(entropy.SCALE_MIN) + entropy.LOG_STEP * torch.arange(entropy.SCALES)
+    dead_zone = entropy.dead_zone(log_scales, twin.dead_zone)
     return Scaling(
         gain=integers((log_gain.exp() * 2**GAIN_SHIFT).round(), np.int32),
         inverse_gain=integers((log_inverse.exp() * 2**INVERSE_SHIFT).round(), np.int32),
         index_offset=integers(offset.round(), np.int32),
-        dead_zone=dead_zone, gain_shift=GAIN_SHIFT, inverse_shift=INVERSE_SHIFT, index_shift=INDEX_SHIFT,
+        dead_zone=integers((dead_zone * 2**16).round(), np.int32), gain_shift=GAIN_SHIFT, inverse_shift=INVERSE_SHIFT, index_shift=INDEX_SHIFT,
     )  # fmt: skip
 
 
-def integer_model(
-    twin: MeanScaleHyperprior, metadata: Mapping[str, Any], dead_zone: Array | None = None
-) -> Model:
+def integer_model(twin: MeanScaleHyperprior, metadata: Mapping[str, Any]) -> Model:
     """Emit a twin as a Model. Raises BoundError where a layer could overflow."""
-    y_tables = gaussian_tables()
-    if dead_zone is None:
-        dead_zone = np.full(entropy.SCALES, 2**15, np.int32)
-    made = scaling(twin, dead_zone)
-    return Model(programs(twin), y_tables, z_tables(twin.z_prior), made, metadata)
+    return Model(programs(twin), gaussian_tables(), z_tables(twin.z_prior), scaling(twin), metadata)

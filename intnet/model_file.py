@@ -123,7 +123,15 @@ def to_bytes(model: Model) -> bytes:
     check(model)
     document, tensors = content(model)
     arrays = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
-    return save_safetensors(arrays, {"intnet": document, "sha256": model.sha256})
+    return reproducible(save_safetensors(arrays, {"intnet": document, "sha256": model.sha256}))
+
+
+def reproducible(data: bytes) -> bytes:
+    """The same safetensors file with its header's keys sorted: safetensors writes them in any order."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":"))
+    padded = header + " " * (-len(header) % 8)  # the format aligns the tensors to 8 bytes
+    return len(padded).to_bytes(8, "little") + padded.encode() + data[start:]
 
 
 def save(model: Model, path: Path) -> None:

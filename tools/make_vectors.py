@@ -22,7 +22,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
 INDEX = "index.json"
 ABOUT = {
     "op": "A program on inputs; outputs, and bounds (op, channel, quantity, largest |value|).",
-    "tables": "Serialised CDF tables in hexadecimal; all cdf values with the first 0 and the 65536.",
+    "tables": "Serialised CDF tables in hexadecimal; all cdf values, from 0 to 65536.",
     "coder": "A payload in hexadecimal, the table of each symbol; the symbols, int32.",
     "model": "A model file; its content hash and proof (program, op, channel, quantity, bound).",
     "prior": "Hyper-latents; mean and index, and the table of each symbol by quality.",

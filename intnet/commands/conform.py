@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from intnet.commands import common
-from intnet.errors import IntnetError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Conformance vectors.")
 
@@ -27,16 +25,17 @@ def run(
     \b
     intnet conform run --backend numba
     """
-    try:
-        runner: Any = importlib.import_module("intnet.conform")
-    except ModuleNotFoundError:
-        raise IntnetError("conform: intnet.conform is not part of this installation") from None
-    report: dict[str, Any] = runner.run(backend.value, vectors)
-    passed, failed = int(report.get("passed", 0)), int(report.get("failed", 0))
+    from intnet import conform
+
+    report = conform.run(backend.value, vectors)
+    passed, failed = int(report["passed"]), int(report["failed"])
     if as_json:
         common.print_json(report)
     else:
-        print(f"conform: {passed} passed, {failed} failed")
+        for case in report["cases"]:
+            if case["result"] != "pass":
+                print(f"FAILED {case['id']}: {case['detail']}")
+        print(f"{backend.value}: {passed} passed, {failed} failed")
     if failed or not passed:
         raise typer.Exit(common.FAILED)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from intnet.training.entropy import LogisticMixture, gaussian_bits
+from intnet.training.entropy import LogisticMixture, dead_zone, gaussian_bits
 from intnet.training.layers import Block, Conv, round_ste
 
 QUALITIES, ANCHORS = 64, 8
@@ -28,6 +28,7 @@ def rate_lambda(quality: Tensor) -> Tensor:
 
 # network pixel = (x - pixel_offset) * pixel_scale; log-scale = prior output * index_step + index_origin
 UNITS = {"pixel_offset": 0.5, "pixel_scale": 1.0, "index_step": 1.0, "index_origin": 0.0}
+DEAD_ZONE = 0.0  # strength of the quantiser's dead zone; 0: nearest
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ class Output(NamedTuple):
     x_hat: Tensor
     bits_y: Tensor
     bits_z: Tensor
+
+
+def round_to_symbols(residual: Tensor, log_scale: Tensor, strength: Tensor) -> Tensor:
+    """Symbols: rounded toward zero within the dead zone of their scale; straight-through gradient."""
+    with torch.no_grad():
+        magnitude = torch.floor(residual.abs() + dead_zone(log_scale, strength))
+        symbols = torch.copysign(magnitude, residual)
+    return residual + (symbols - residual).detach()
 
 
 class MeanScaleHyperprior(nn.Module):
@@ -83,6 +92,7 @@ class MeanScaleHyperprior(nn.Module):
         # Units of the networks' ends; `quantise.integer_twin` sets those of integers.
         for name, value in UNITS.items():
             self.register_buffer(name, torch.tensor(value))
+        self.register_buffer("dead_zone", torch.tensor(DEAD_ZONE))
 
     def at_quality(self, table: Tensor, quality: Tensor) -> Tensor:
         """Rows of an (ANCHORS, m) table at quality (n,), linear between anchors: (n, m, 1, 1)."""
@@ -91,11 +101,12 @@ class MeanScaleHyperprior(nn.Module):
         rows = torch.lerp(table[low], table[low + 1], (position - low)[:, None])
         return rows[:, :, None, None]
 
+    def coded(self, values: Tensor, symbols: Tensor) -> Tensor:
+        """What the rate is counted of: values with uniform noise in training, symbols otherwise."""
+        return values + torch.rand_like(values) - 0.5 if self.training else symbols
+
     def forward(self, x: Tensor, quality: Tensor) -> Output:
         """x: (n, 3, h, w) in [0, 1], sides multiples of 64; quality: (n,) in 0..63."""
-
-        def noisy(t: Tensor) -> Tensor:
-            return t + torch.rand_like(t) - 0.5 if self.training else round_ste(t)
 
         y = self.analysis((x - self.pixel_offset) * self.pixel_scale)
         z = self.hyper_analysis(y)
@@ -103,9 +114,10 @@ class MeanScaleHyperprior(nn.Module):
         log_gain = self.at_quality(self.log_gain, quality)
         residual = (y.float() - mean) * log_gain.exp()
         log_scale = index * self.index_step + self.index_origin + log_gain
-        bits_y = gaussian_bits(noisy(residual), log_scale).sum((1, 2, 3))
-        bits_z = self.z_prior.bits(noisy(z.float())).sum((1, 2, 3))
+        symbols = round_to_symbols(residual, log_scale, self.dead_zone)
+        bits_y = gaussian_bits(self.coded(residual, symbols), log_scale).sum((1, 2, 3))
+        bits_z = self.z_prior.bits(self.coded(z.float(), round_ste(z))).sum((1, 2, 3))
         inverse_gain = self.at_quality(self.log_inverse_gain, quality).exp()
-        y_hat = mean + round_ste(residual) * inverse_gain
+        y_hat = mean + symbols * inverse_gain
         x_hat = self.synthesis(y_hat).float() / self.pixel_scale + self.pixel_offset
         return Output(x_hat, bits_y, bits_z)

@@ -27,6 +27,7 @@ from intnet.training import checkpoint
 from intnet.training.data import as_input, batches, load_pictures
 from intnet.training.initialise import klt
 from intnet.training.models import (
+    DEAD_ZONE,
     QUALITIES,
     Config,
     MeanScaleHyperprior,
@@ -55,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     p.add_argument("--crop", type=int, default=192, help="side of a crop, a multiple of 64")
     p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--dead-zone", type=float, default=DEAD_ZONE,
+                   help="strength of the encoder's dead zone, 0 (nearest) to about 0.5")  # fmt: skip
     p.add_argument("--log-every", type=int, default=100, help="steps per line of the log")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -88,6 +91,7 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.model = self.start()
         self.model.to(device=args.device, memory_format=torch.channels_last)
+        self.model.dead_zone.fill_(args.dead_zone)
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.optimisers = Optimisers(self.model)
         if args.resume:

@@ -196,7 +196,10 @@ def faults() -> dict[str, tuple[str, bytes]]:
         "quality-64": ("Quality 64.", patched(17, b"\x40", good)),
         "width-zero": ("Width 0.", patched(18, bytes(4), good)),
         "height-zero": ("Height 0.", patched(22, bytes(4), good)),
-        "width-too-large": ("Width 2**24 + 1.", patched(18, struct.pack("<I", 2**24 + 1), good)),
+        "width-too-large": (
+            "Width 2**24 + 1.",
+            patched(18, struct.pack("<II", 2**24 + 1, 1), good),
+        ),
         "z-length-too-long": (
             "One byte of z more than there is after it.",
             patched(26, struct.pack("<I", len(good) - 33), good),

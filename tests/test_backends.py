@@ -1,0 +1,271 @@
+"""One body per promise, every backend: the bits of the slowest form."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import sample_programs as make
+import slowest_form
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sample_programs import FULL, port, single
+
+from intnet import backends
+from intnet.backends import threads
+from intnet.program import (
+    DTYPES, Add, Conv, ConvTranspose, Div, Lut, Mul, Op, Port, Program, Requantise,
+)  # fmt: skip
+
+Run = Callable[..., dict[str, np.ndarray]]
+TOP = 2**31 - 1  # the largest accumulator that the proof accepts
+
+
+@pytest.fixture(params=list(backends.MODULES))
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Each backend, splitting even the smallest pictures over three threads."""
+    monkeypatch.setattr(threads, "GRAIN", 1)
+    monkeypatch.setenv("INTNET_THREADS", "3")
+    return backends.load(request.param).run
+
+
+def same(got: dict[str, np.ndarray], want: dict[str, np.ndarray]) -> None:
+    """Equal names, shapes, dtypes and values."""
+    assert got.keys() == want.keys()
+    for name in want:
+        np.testing.assert_array_equal(got[name], want[name], err_msg=name, strict=True)
+        assert got[name].flags.carray, f"{name} is not an array that a kernel can read"
+
+
+# in, weight, out dtype; height, width; channels, N; KY, KX; stride; groups; top, left, bottom, right
+LINEAR = {
+    "1x1": ("u8", "s8", "s16", 1, 1, 1, 1, 1, 1, 1, 1, (0, 0, 0, 0)),
+    "1x1-wide": ("s16", "s16", "u8", 3, 37, 64, 17, 1, 1, 1, 1, (0, 0, 0, 0)),  # 37 = 16 + 16 + 5
+    "1x1-channels-8": ("s16", "s8", "s16", 9, 11, 8, 8, 1, 1, 1, 1, (0, 0, 0, 0)),
+    "5x5": ("u8", "s8", "s16", 7, 3, 3, 17, 5, 5, 1, 1, (2, 2, 2, 2)),
+    "5x5-stride-2": ("u8", "s8", "s16", 9, 19, 3, 8, 5, 5, 2, 1, (2, 2, 2, 2)),
+    "uneven": ("s8", "s16", "s8", 7, 18, 5, 3, 2, 4, 3, 1, (1, 0, 2, 3)),
+    "pad-beyond": ("s32", "s8", "s32", 1, 5, 6, 3, 3, 3, 1, 1, (4, 5, 3, 7)),  # outputs of bias alone
+    "stride-over-kernel": ("s16", "s8", "s16", 1, 33, 3, 3, 1, 2, 4, 1, (0, 1, 3, 1)),
+    "groups-2": ("u8", "s16", "u8", 5, 6, 10, 6, 3, 3, 1, 2, (1, 1, 1, 1)),
+    "depthwise": ("u8", "s8", "u8", 7, 20, 17, 17, 5, 5, 1, 17, (2, 2, 2, 2)),
+    "depthwise-stride-2": ("s16", "s16", "s16", 9, 11, 8, 8, 3, 3, 2, 8, (1, 0, 1, 2)),
+    "depthwise-twice": ("s8", "s8", "s8", 4, 3, 3, 6, 3, 3, 1, 3, (1, 1, 1, 1)),  # 2 outputs a group
+}
+
+
+@pytest.mark.parametrize("kind", [Conv, ConvTranspose])
+@pytest.mark.parametrize("case", LINEAR)
+def test_linear_operations_are_those_of_the_slowest_form(run: Run, kind: Any, case: str) -> None:
+    """Both convolutions at odd sizes, strides, kernels, groups, paddings and all dtypes."""
+    dtype, weight, out, h, w, channels, n, ky, kx, stride, groups, padding = LINEAR[case]
+    if kind is ConvTranspose:  # crop less than there is
+        rows, columns = (h - 1) * stride + ky, (w - 1) * stride + kx
+        padding = (min(padding[0], rows // 3), min(padding[1], columns // 3),
+                   min(padding[2], rows // 3), min(padding[3], columns // 3))  # fmt: skip
+    rng, p = np.random.default_rng(len(case)), port("x", dtype, channels)
+    op = make.linear(kind, rng, p, out, n, kernel=(ky, kx), stride=stride, groups=groups,
+                     padding=padding, weight=weight)  # fmt: skip
+    inputs = {"x": make.samples(rng, p, h, w)}
+    same(run(single(op, p), inputs), slowest_form.run(single(op, p), inputs))
+
+
+def extreme(kind: Any, p: Port, shape: tuple[int, ...], groups: int) -> Conv | ConvTranspose:
+    """Channel 0 reaches acc = 2**31 - 1, the last one its negative; an s32 shows all of it."""
+    weight = np.zeros(shape, np.int16)
+    each = min(32767, TOP // (p.magnitude * weight[0].size))
+    weight[0], weight[-1] = each, -each
+    weight[:, :, :, 1::2] *= -1
+    rest = TOP - each * p.magnitude * weight[0].size
+    assert rest < 2**31
+    bias = np.zeros(len(weight), np.int32)
+    bias[0], bias[-1] = rest, -rest
+    ones = np.ones(len(weight), np.int32)  # acc * 1 / 2: ties at every odd acc
+    return kind("y", ("x",), "s32", -(2**31), TOP, 1, (0, 0, 0, 0), groups, weight, bias, ones, ones)
+
+
+EXTREMES = {
+    "u8-s16": (Conv, "u8", 255, (2, 1, 1, 257), 1),
+    "s16-1x1": (Conv, "s16", 32767, (2, 1, 1, 64), 1),
+    "s16-5x5": (Conv, "s16", 32767, (3, 5, 5, 6), 1),
+    "s16-depthwise": (Conv, "s16", 291, (2, 15, 15, 1), 2),
+    "s32-weight-1": (Conv, "s32", TOP, (2, 1, 1, 1), 1),
+    "s32-groups": (Conv, "s32", 99999, (4, 3, 3, 2), 2),
+    "transpose": (ConvTranspose, "s16", 32767, (2, 4, 4, 8), 1),
+}
+
+
+@pytest.mark.parametrize("case", EXTREMES)
+def test_accumulators_reach_their_proved_limit(run: Run, case: str) -> None:
+    """Sums of exactly 2**31 - 1 and its negative come out right, whatever the order of the terms."""
+    kind, dtype, hi, shape, groups = EXTREMES[case]
+    p = port("x", dtype, shape[3] * groups, -hi if dtype[0] == "s" else 0, hi)
+    op = extreme(kind, p, shape, groups)
+    x = np.full((shape[1], shape[2] + 3, p.channels), hi, DTYPES[dtype])
+    if dtype[0] == "s":
+        x[:, :, 1::2] = -hi
+    else:
+        op.weight[:, :, :, 1::2] *= -1  # unsigned samples: every term of one sign
+    if shape[3] == 1:
+        x = np.abs(x)
+    got, want = run(single(op, p), {"x": x}), slowest_form.run(single(op, p), {"x": x})
+    same(got, want)
+    if kind is Conv:
+        assert want["y"].max() == 2**30, "acc = 2**31 - 1 rounds up to 2**30"
+        assert want["y"].min() == -(2**30) + 1, "acc = -(2**31 - 1) rounds toward plus infinity"
+
+
+def test_requantise_breaks_ties_toward_plus_infinity(run: Run) -> None:
+    """-1.5, -0.5, 0.5, 1.5 become -1, 0, 1, 2."""
+    one = np.ones(1, np.int32)
+    p = port("x", "s32", 1, -5, 5)
+    op = Requantise("y", ("x",), "s8", -128, 127, one, one)
+    x = np.array([-5, -4, -3, -2, -1, 0, 1, 2, 3, 5], np.int32).reshape(1, 10, 1)
+    got = run(single(op, p), {"x": x})["y"]
+    assert got.ravel().tolist() == [-2, -2, -1, -1, 0, 0, 1, 1, 2, 3]
+
+
+SCALES = [(1, 1), (1, 62), (TOP, 1), (TOP, 31), (TOP, 32), (TOP, 61), (TOP, 62), (3, 2), (2**30, 31)]
+
+
+@pytest.mark.parametrize(("dtype", "out"), [
+    ("s32", "s32"), ("s32", "u8"), ("s16", "s16"), ("s16", "u8"), ("s8", "s16"), ("u8", "s8"),
+])  # fmt: skip
+def test_requantise_at_the_ends_of_multiplier_shift_and_input(run: Run, dtype: str, out: str) -> None:
+    """Products up to 2**62 and every shift; lowest and highest input of each dtype."""
+    info, target = np.iinfo(DTYPES[dtype]), np.iinfo(DTYPES[out])
+    p = Port("x", dtype, len(SCALES), int(info.min), int(info.max))
+    multiplier, shift = np.array(SCALES, np.int32).T.copy()
+    op = Requantise("y", ("x",), out, int(target.min), int(target.max), multiplier, shift)
+    values = [info.min, info.min + 1, info.max, info.max - 1, 0, 1, 2, 3, 5, 127]
+    x = np.repeat(np.array(values, DTYPES[dtype])[:, None], len(SCALES), 1).reshape(5, 2, -1)
+    same(run(single(op, p), {"x": x}), slowest_form.run(single(op, p), {"x": x}))
+
+
+PAIRS = [("s16", "s16", "s16"), ("s16", "u8", "u8"), ("s32", "s8", "s32"), ("u8", "u8", "s16"),
+         ("s32", "s32", "s32")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second", "out"), PAIRS)
+@pytest.mark.parametrize("kind", ["add", "mul", "div"])
+def test_two_tensor_operations_at_their_proved_limits(
+    run: Run, kind: str, first: str, second: str, out: str
+) -> None:
+    """Sums and products of at most 2**31 - 1; quotients of negatives, ties and 2**61; clipping."""
+    rng, (lo, hi) = np.random.default_rng(4), FULL[out]
+    ends = {d: (int(np.iinfo(DTYPES[d]).min), int(np.iinfo(DTYPES[d]).max)) for d in DTYPES}
+    (a_lo, a_hi), (b_lo, b_hi) = ends[first], ends[second]
+    op: Op
+    if kind == "add":
+        if first == "s32":  # |a| + |b| <= 2**31 - 1
+            b_lo, b_hi = max(b_lo, -(2**30)), min(b_hi, 2**30)
+            a_hi = TOP - max(-b_lo, b_hi)
+            a_lo, lo, hi = -a_hi, *ends["s32"]
+        op = Add("y", ("a", "b"), out, lo, hi)
+    elif kind == "mul":
+        if first == "s32":  # |a| * |b| <= 2**31 - 1
+            a_hi = TOP // max(-b_lo, b_hi) if second != "s32" else TOP
+            a_lo, b_lo, b_hi = -a_hi, max(b_lo, -128 if second == "s8" else -1), min(b_hi, 127)
+            b_hi = b_hi if second == "s8" else 1
+        op = Mul("y", ("a", "b"), out, lo, hi, **make.scales(rng, 17, a_hi * b_hi // 3, hi))
+    else:
+        op, b_lo = Div("y", ("a", "b"), out, lo, hi, 30 if first == "s32" else 3), 1
+    a, b = Port("a", first, 17, a_lo, a_hi), Port("b", second, 17, b_lo, b_hi)
+    inputs = {"a": make.samples(rng, a, 9, 11), "b": make.samples(rng, b, 9, 11)}
+    inputs["b"][::2] = np.minimum(inputs["b"][::2], 4)  # small divisors: ties and clipping
+    same(run(single(op, a, b), inputs), slowest_form.run(single(op, a, b), inputs))
+
+
+def test_division_rounds_ties_toward_plus_infinity(run: Run) -> None:
+    """-3 / 2 is -1, -1 / 2 is 0, 1 / 2 is 1, 3 / 2 is 2."""
+    a, b = port("a", "s16", 1), port("b", "s16", 1, lo=1)
+    x = np.array([-3, -1, 1, 3], np.int16).reshape(1, 4, 1)
+    op = Div("y", ("a", "b"), "s16", -9, 9, 0)
+    got = run(single(op, a, b), {"a": x, "b": np.full_like(x, 2)})["y"]
+    assert got.ravel().tolist() == [-1, 0, 1, 2]
+
+
+@pytest.mark.parametrize("dtype", ["u8", "s8"])
+def test_tables_begin_at_the_lowest_value(run: Run, dtype: str) -> None:
+    """Each of the 256 values finds its own entry."""
+    table = np.random.default_rng(0).permutation(256).astype(np.int32) - 128
+    p = port("x", dtype, 2)
+    x = np.arange(*np.add(FULL[dtype], (0, 1))).astype(DTYPES[dtype]).reshape(16, 8, 2)
+    got = run(single(Lut("y", ("x",), "s8", -128, 127, table), p), {"x": x})["y"]
+    np.testing.assert_array_equal(got.ravel(), table.astype(np.int8), strict=True)
+
+
+def test_every_kind_of_operation_in_one_program(run: Run) -> None:
+    """The whole language, outputs of every dtype."""
+    program, inputs = make.everything(np.random.default_rng(7))
+    same(run(program, inputs), slowest_form.run(program, inputs))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.data(), seed=st.integers(0, 2**32), h=st.integers(1, 7), w=st.integers(1, 7),
+    channels=st.sampled_from([1, 2, 3, 8, 9]), dtype=st.sampled_from(sorted(DTYPES)),
+    steps=st.lists(st.sampled_from(sorted(make.STEPS)), min_size=1, max_size=6),
+)  # fmt: skip
+def test_random_programs_agree(
+    data: Any, seed: int, h: int, w: int, channels: int, dtype: str, steps: list[str]
+) -> None:
+    """Random chains of operations: every backend gives the bits of the slowest form."""
+    rng, p = np.random.default_rng(seed), port("x", dtype, channels)
+    program = make.chain(lambda n: data.draw(st.integers(0, n - 1)), rng, steps, p, h, w)
+    inputs = {"x": make.samples(rng, p, h, w)}
+    want = slowest_form.run(program, inputs)
+    for name in backends.MODULES:
+        same(backends.load(name).run(program, inputs), want)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_thread_counts_give_the_same_bits(
+    run: Run, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """INTNET_THREADS changes time, never a bit."""
+    program, inputs = make.everything(np.random.default_rng(8))
+    want = run(program, inputs)
+    monkeypatch.setenv("INTNET_THREADS", str(count))
+    same(run(program, inputs), want)
+
+
+def test_callers_in_eight_threads_get_the_same_bits(run: Run) -> None:
+    """Simultaneous calls neither wait for one another for ever nor mix their pictures."""
+    rng = np.random.default_rng(9)
+    program, _ = make.everything(rng)
+    pictures = [{p.name: make.samples(rng, p, 12, 10) for p in program.inputs} for _ in range(8)]
+    want = [run(program, picture) for picture in pictures]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(run, program, pictures[k % 8]) for k in range(64)]
+        for k, future in enumerate(futures):
+            same(future.result(timeout=60), want[k % 8])
+
+
+def test_outputs_share_no_memory_with_inputs(run: Run) -> None:
+    """Inputs come back as copies and are left as they were; read-only and strided ones are fine."""
+    from intnet.program import Crop, DepthToSpace, Slice, SpaceToDepth  # noqa: PLC0415
+
+    p = port("x", "s16", 3)
+    ops = (Slice("a", ("x",), 0, 3), Crop("b", ("x",), (0, 0, 0, 0)), DepthToSpace("c", ("x",), 1),
+           SpaceToDepth("d", ("x",), 1), Add("e", ("x", "x"), "s16", -9, 9))  # fmt: skip
+    x = np.arange(5 * 7 * 6, dtype=np.int16).reshape(5, 7, 6)[:, ::2, ::2]
+    before = x.copy()
+    x.flags.writeable = False
+    outputs = run(Program("p", (p,), ops, ("x", "a", "b", "c", "d", "e")), {"x": x})
+    for name, y in outputs.items():
+        assert not np.shares_memory(x, y), name
+        if name != "e":
+            np.testing.assert_array_equal(y, before, strict=True)
+        y[:] = 77
+    np.testing.assert_array_equal(x, before)
+
+
+def test_backends_are_chosen_by_name() -> None:
+    """Two names are known; another is refused with the list of them."""
+    assert set(backends.MODULES) == {"numpy", "numba"}
+    with pytest.raises(ValueError, match="'torch', must be one of numpy, numba"):
+        backends.load("torch")
