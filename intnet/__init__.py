@@ -5,4 +5,7 @@ The runtime (encode, decode, certify, conformance) is integers only and never im
 
 from importlib import metadata
 
-__version__ = metadata.version("intnet")
+try:
+    __version__ = metadata.version("intnet")
+except metadata.PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"

@@ -93,7 +93,9 @@ def y_symbols(
     a: Analysed, model: Model, quality: int
 ) -> tuple[latents.Int32Array, npt.NDArray[np.uint8]]:
     """Symbols of y and the table of each, on the grid of y."""
-    tables = latents.table_indexes(a.scale_index, model.scaling, quality, len(model.y_tables.minimum))
+    tables = latents.table_indexes(
+        a.scale_index, model.scaling, quality, len(model.y_tables.minimum)
+    )
     return latents.quantise(a.y, a.mean, tables, model.scaling, quality), tables
 
 
@@ -113,9 +115,9 @@ def code(
     y_payload = rangecoder.encode(symbols.ravel(), tables.ravel(), model.y_tables)
     crc = None
     if verify:
-        crc = zlib.crc32(
-            reconstruct(symbols, a.mean, model, quality, (a.height, a.width), a.grey, backend)
-        )
+        size = a.height, a.width
+        pixels = reconstruct(symbols, a.mean, model, quality, size, a.grey, backend)
+        crc = zlib.crc32(pixels.data)
     header = container.Header(model.model_id, quality, a.width, a.height, a.grey, crc)
     return container.pack(container.Stream(header, z_payload, y_payload))
 
@@ -123,7 +125,7 @@ def code(
 def encode(
     pixels: Pixels, model: Model, quality: int = 32, backend: str = "numba", *, verify: bool = False
 ) -> bytes:
-    """uint8 samples (h, w, 1 or 3) to a stream. Raises ValueError for samples or quality it can't take."""
+    """uint8 samples (h, w, 1 or 3) to a stream. Raises ValueError for other samples or quality."""
     return code(analyse(pixels, model, backend), model, quality, backend, verify=verify)
 
 

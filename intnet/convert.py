@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 import rangecoder
-from intnet.bounds import ACC_LIMIT
 from intnet.errors import BoundError
 from intnet.model_file import QUALITIES, Model, Scaling
 from intnet.program import (
@@ -31,9 +31,9 @@ from intnet.program import (
     SpaceToDepth,
 )
 from intnet.training import entropy
-from intnet.training.layers import Block
+from intnet.training.layers import S16_MAX, Block
 from intnet.training.models import MeanScaleHyperprior
-from intnet.training.quantise import INDEX_UNITS, S16_MAX, U8_MAX, Z_MAX, IntegerConv
+from intnet.training.quantise import INDEX_UNITS, U8_MAX, Z_MAX, IntegerConv
 
 MULTIPLIER_BITS = 30  # multipliers fill 2**30 <= m < 2**31: the divisor to 9 digits
 GAIN_SHIFT, INVERSE_SHIFT, INDEX_SHIFT = 24, 16, int(math.log2(INDEX_UNITS))
@@ -129,11 +129,10 @@ def programs(twin: MeanScaleHyperprior) -> dict[str, Program]:
     hyper = Builder("hyper_analysis", Port("y", "s16", m, -S16_MAX, S16_MAX))
     prior = Builder("prior", Port("z", "s8", z, -Z_MAX, Z_MAX))
     synthesis = Builder("synthesis", Port("y_hat", "s16", m, -S16_MAX, S16_MAX))
-    built = {
-        "analysis": analysis.program(analysis.sequence(twin.analysis, "x")),
-        "hyper_analysis": hyper.program(hyper.conv(
-            "z", hyper.sequence(twin.hyper_analysis, "y", 1), twin.hyper_analysis[-1], "s8", -Z_MAX, Z_MAX)),
-    }  # fmt: skip
+    built = {"analysis": analysis.program(analysis.sequence(twin.analysis, "x"))}
+    inner = hyper.sequence(twin.hyper_analysis, "y", 1)
+    to_z = cast(IntegerConv, twin.hyper_analysis[-1])
+    built["hyper_analysis"] = hyper.program(hyper.conv("z", inner, to_z, "s8", -Z_MAX, Z_MAX))
     both = prior.sequence(twin.prior, "z")
     halves = [
         prior.append(Slice(name, (both,), begin, begin + m))
@@ -141,13 +140,14 @@ def programs(twin: MeanScaleHyperprior) -> dict[str, Program]:
     ]
     built["prior"] = prior.program(*halves)
     inner = synthesis.sequence(twin.synthesis, "y_hat", 2)
-    depth = synthesis.conv("pixels", inner, twin.synthesis[-2], "u8", 0, 255)
+    to_pixels = cast(IntegerConv, twin.synthesis[-2])
+    depth = synthesis.conv("pixels", inner, to_pixels, "u8", 0, 255)
     built["synthesis"] = synthesis.program(synthesis.append(DepthToSpace("x_hat", (depth,), 8)))
     return built
 
 
 def gaussian_tables() -> rangecoder.Tables:
-    """64 zero-mean Gaussians, scales 0.11 to 256 log-spaced, mass beyond the support to the escape."""
+    """64 zero-mean Gaussians, scales 0.11 to 256 log-spaced; mass beyond goes to the escape."""
     weights, minimum = [], []
     for i in range(entropy.SCALES):
         scale = entropy.SCALE_MIN * math.exp(i * entropy.LOG_STEP)
@@ -155,7 +155,7 @@ def gaussian_tables() -> rangecoder.Tables:
         while math.erfc((reach + 0.5) / scale * 2**-0.5) > TAIL:
             reach += 1
         edges = [math.erfc((k - 0.5) / scale * 2**-0.5) / 2 for k in range(1, reach + 2)]
-        side = [a - b for a, b in zip(edges, edges[1:], strict=False)]
+        side = [a - b for a, b in pairwise(edges)]
         pmf = [*side[::-1], 1 - 2 * edges[0], *side, 2 * edges[-1]]
         weights.append([round(p * 2**WEIGHT_BITS) for p in pmf])
         minimum.append(-reach)
@@ -193,8 +193,11 @@ def scaling(twin: MeanScaleHyperprior) -> Scaling:
         gain=integers((log_gain.exp() * 2**GAIN_SHIFT).round(), np.int32),
         inverse_gain=integers((log_inverse.exp() * 2**INVERSE_SHIFT).round(), np.int32),
         index_offset=integers(offset.round(), np.int32),
-        dead_zone=integers((dead_zone * 2**16).round(), np.int32), gain_shift=GAIN_SHIFT, inverse_shift=INVERSE_SHIFT, index_shift=INDEX_SHIFT,
-    )  # fmt: skip
+        dead_zone=integers((dead_zone * 2**16).round(), np.int32),
+        gain_shift=GAIN_SHIFT,
+        inverse_shift=INVERSE_SHIFT,
+        index_shift=INDEX_SHIFT,
+    )
 
 
 def integer_model(twin: MeanScaleHyperprior, metadata: Mapping[str, Any]) -> Model:

@@ -107,8 +107,15 @@ def layer_row(network: str, op: Op, reference: Tensor, actual: Tensor, bound: Bo
     """One line of the report."""
     noise = (reference - actual).square().mean().clamp_min(1e-12)
     snr = 10 * torch.log10(reference.var() / noise).item()
-    return {"network": network, "op": op.name, "snr_db": round(snr, 2), "channel": bound.channel,
-            "bound": bound.bound, "limit": bound.limit, "headroom_bits": round(bound.headroom, 2)}  # fmt: skip
+    return {
+        "network": network,
+        "op": op.name,
+        "snr_db": round(snr, 2),
+        "channel": bound.channel,
+        "bound": bound.bound,
+        "limit": bound.limit,
+        "headroom_bits": round(bound.headroom, 2),
+    }
 
 
 @torch.no_grad()
@@ -129,8 +136,11 @@ def network_input(ideal: MeanScaleHyperprior, name: str, x: Tensor) -> Tensor:
     pixels = x * ideal.pixel_scale
     if name == "analysis":
         return pixels
-    y = ideal.analysis(pixels)
-    return ideal.hyper_analysis(y).round() if name == "prior" else y
+    y: Tensor = ideal.analysis(pixels)
+    if name != "prior":
+        return y
+    z: Tensor = ideal.hyper_analysis(y)
+    return z.round()
 
 
 def curve(
@@ -142,8 +152,14 @@ def curve(
     for q in QUALITIES:
         floats = evaluate.curve(ideal, pictures, [q])[0]
         integer = np.mean([integer_point(model, p, q) for p in pictures], 0)
-        rows.append({"quality": q, "float_bpp": round(floats.bpp, 5), "float_psnr": round(floats.psnr, 4),
-                     "integer_bpp": round(float(integer[0]), 5), "integer_psnr": round(float(integer[1]), 4)})  # fmt: skip
+        row = {
+            "quality": q,
+            "float_bpp": round(floats.bpp, 5),
+            "float_psnr": round(floats.psnr, 4),
+            "integer_bpp": round(float(integer[0]), 5),
+            "integer_psnr": round(float(integer[1]), 4),
+        }
+        rows.append(row)
         say(f"quality {q}: float {floats.bpp:.4f} bpp {floats.psnr:.3f} dB, "
             f"integer {integer[0]:.4f} bpp {integer[1]:.3f} dB")  # fmt: skip
     return rows

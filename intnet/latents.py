@@ -22,7 +22,7 @@ def table_indexes(
 ) -> npt.NDArray[np.uint8]:
     """Table of each symbol: round_shift(index + index_offset[quality], index_shift), clipped."""
     shifted = index.astype(np.int64) + scaling.index_offset[quality]
-    clipped = np.clip(round_shift(shifted, scaling.index_shift), 0, tables - 1)
+    clipped: Array = np.clip(round_shift(shifted, scaling.index_shift), 0, tables - 1)
     return clipped.astype(np.uint8)
 
 
@@ -36,7 +36,7 @@ def quantise(
     residual = (y.astype(np.int64) - mean) * scaling.gain[quality]
     offset = scaling.dead_zone.astype(np.int64) << (scaling.gain_shift - 16)
     magnitude = (np.abs(residual) + offset[indexes]) >> scaling.gain_shift
-    symbols = np.where(residual < 0, -magnitude, magnitude)
+    symbols: Array = np.where(residual < 0, -magnitude, magnitude)
     return np.clip(symbols, -SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
 
 
@@ -45,5 +45,5 @@ def dequantise(
 ) -> Array:
     """y_hat = clip(mean + round_shift(symbol * inverse_gain, inverse_shift)), in port's dtype."""
     scaled = symbols.astype(np.int64) * scaling.inverse_gain[quality]
-    y_hat = mean + round_shift(scaled, scaling.inverse_shift)
+    y_hat: Array = mean + round_shift(scaled, scaling.inverse_shift)
     return np.clip(y_hat, port.lo, port.hi).astype(mean.dtype)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -127,7 +126,7 @@ def to_bytes(model: Model) -> bytes:
 
 
 def reproducible(data: bytes) -> bytes:
-    """The same safetensors file with its header's keys sorted: safetensors writes them in any order."""
+    """The same safetensors file with its header's keys sorted; safetensors leaves them in any."""
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":"))
     padded = header + " " * (-len(header) % 8)  # the format aligns the tensors to 8 bytes
@@ -138,7 +137,7 @@ def save(model: Model, path: Path) -> None:
     """Write to a temporary file, then rename."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_bytes(to_bytes(model))
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load(path: Path) -> Model:
@@ -196,10 +195,9 @@ def assemble(document: Any, tensors: Mapping[str, Array]) -> Model:
     wanted = [f"scaling/{name}" for name in ARRAYS] + ["tables/y", "tables/z"]
     for name in wanted:
         require(name in tensors, f"model: tensor {name!r} is missing")
-    scaling = Scaling(
-        **{name: tensors[f"scaling/{name}"] for name in ARRAYS},
-        **{name: typed(shifts, name, int, "model: scaling") for name in SHIFTS},
-    )
+    values: dict[str, Any] = {name: tensors[f"scaling/{name}"] for name in ARRAYS}
+    values |= {name: typed(shifts, name, int, "model: scaling") for name in SHIFTS}
+    scaling = Scaling(**values)
     try:
         y_tables, z_tables = (rangecoder.from_bytes(tensors[n].tobytes()) for n in wanted[-2:])
     except rangecoder.TableError as error:
@@ -285,5 +283,6 @@ def check_strides(model: Model) -> None:
         for output in program.outputs:
             require(
                 got[output] == (2 * out, 3 * out),
-                f"model: {name} turns {2 * side}x{3 * side} into {got[output]}, must be {2 * out}x{3 * out}",
+                f"model: {name} turns {2 * side}x{3 * side} into {got[output]}, "
+                f"must be {2 * out}x{3 * out}",
             )

@@ -33,7 +33,9 @@ FULL = {"u8": (0, 255), "s8": (-128, 127), "s16": (-32768, 32767), "s32": (-9999
 ODD = np.array([-(2**31), -(2**31) + 1, -1, 0, 1, 2**31 - 1])  # values where a type may turn over
 
 
-def port(name: str, dtype: str, channels: int, lo: int | None = None, hi: int | None = None) -> Port:
+def port(
+    name: str, dtype: str, channels: int, lo: int | None = None, hi: int | None = None
+) -> Port:
     """A port of the usual interval unless it is given."""
     low, high = FULL[dtype]
     return Port(name, dtype, channels, low if lo is None else lo, high if hi is None else hi)
@@ -51,7 +53,7 @@ def samples(rng: np.random.Generator, p: Port, h: int, w: int) -> np.ndarray:
 
 
 def scales(rng: np.random.Generator, n: int, size: int, hi: int) -> dict[str, np.ndarray]:
-    """Multipliers and shifts that bring values of about `size` to about 2 * hi, so that some clip."""
+    """Multipliers and shifts that bring values of `size` near 2 * hi, so that some clip."""
     multiplier = rng.integers(1, 2**31, n)
     bits = [int(m) * max(1, size) // max(1, 2 * hi) for m in multiplier]
     shift = [min(62, max(1, b.bit_length())) for b in bits]
@@ -90,7 +92,9 @@ def everything(rng: np.random.Generator) -> tuple[Program, dict[str, np.ndarray]
     x = inputs[0]
     a = append(linear(Conv, rng, x, "s16", 8, kernel=(3, 3), padding=(1, 1, 1, 1), name="a"))
     c = append(linear(Conv, rng, a, "u8", 8, weight="s16", name="c"))
-    d = append(linear(Conv, rng, c, "u8", 8, kernel=(3, 5), padding=(1, 2, 1, 2), groups=8, name="d"))
+    d = append(
+        linear(Conv, rng, c, "u8", 8, kernel=(3, 5), padding=(1, 2, 1, 2), groups=8, name="d")
+    )
     down = append(linear(Conv, rng, d, "s16", 8, kernel=(2, 2), stride=2, groups=2, name="down"))
     up = append(
         linear(ConvTranspose, rng, down, "s16", 8, kernel=(4, 4), stride=2, padding=(1, 1, 1, 1),
@@ -117,7 +121,9 @@ def everything(rng: np.random.Generator) -> tuple[Program, dict[str, np.ndarray]
 NEXT = {"u8": ("u8", "s16"), "s16": ("u8", "s16"), "s8": ("s8",), "s32": ("s32",)}
 
 
-def chain(draw: Any, rng: np.random.Generator, steps: list[str], first: Port, h: int, w: int) -> Program:
+def chain(
+    draw: Any, rng: np.random.Generator, steps: list[str], first: Port, h: int, w: int
+) -> Program:
     """A random program that fits inputs of h x w samples; `draw(limit)` is a number below limit."""
     program = Program("chain", (first,), (), (first.name,))
     size, p = (h, w), first
@@ -138,9 +144,13 @@ def conv_step(draw: Any, rng: np.random.Generator, p: Port, size: Any, name: str
     sy, sx = h + top + bottom - ky, w + left + right - kx
     if min(sy, sx) < 0:
         return None, size
-    out, n = NEXT[p.dtype][draw(len(NEXT[p.dtype]))], groups * (1 + draw(2)) if groups > 1 else 1 + draw(9)
+    out, n = (
+        NEXT[p.dtype][draw(len(NEXT[p.dtype]))],
+        groups * (1 + draw(2)) if groups > 1 else 1 + draw(9),
+    )
+    weight = ("s8", "s16")[draw(2)]
     op = linear(Conv, rng, p, out, n, kernel=(ky, kx), stride=stride, groups=groups,
-                padding=(top, left, bottom, right), weight=("s8", "s16")[draw(2)], name=name)  # fmt: skip
+                padding=(top, left, bottom, right), weight=weight, name=name)  # fmt: skip
     return op, (sy // stride + 1, sx // stride + 1)
 
 
@@ -150,7 +160,8 @@ def transpose_step(draw: Any, rng: np.random.Generator, p: Port, size: Any, name
     new = (h - 1) * stride + ky - top - bottom, (w - 1) * stride + kx - left - right
     if min(new) < 1:
         return None, size
-    op = linear(ConvTranspose, rng, p, NEXT[p.dtype][-1], 1 + draw(9), kernel=(ky, kx), stride=stride,
+    out, n = NEXT[p.dtype][-1], 1 + draw(9)
+    op = linear(ConvTranspose, rng, p, out, n, kernel=(ky, kx), stride=stride,
                 padding=(top, left, bottom, right), name=name)  # fmt: skip
     return op, new
 

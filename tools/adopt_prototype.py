@@ -58,7 +58,8 @@ def main(source: Path, corpus: Path, target: Path) -> None:
     config = Config()
     model = MeanScaleHyperprior(config)
     state = model.state_dict()
-    for name, tensor in old.items():
+    for name, weight in old.items():
+        tensor = weight
         key = next(
             (new + name[len(was) :] for was, new in RENAME.items() if name.startswith(was + ".")),
             name,

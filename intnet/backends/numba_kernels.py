@@ -36,6 +36,17 @@ def requantise(acc: Any, multiplier: Any, shift: Any, lo: Any, hi: Any) -> Any:
 
 
 @jit
+def start_sums(acc: Array, bias: Array, count: int) -> None:
+    """Fill the first `count` positions of acc with the bias.
+
+    Not acc[k] = bias: numba's check of those shapes compiles a logarithm in floats.
+    """
+    for k in range(count):
+        for n in range(bias.size):
+            acc[k, n] = bias[n]
+
+
+@jit
 def store(
     acc: Array, multiplier: Array, shift: Array, lo: int, hi: int, out: Array, count: int
 ) -> None:
@@ -51,7 +62,8 @@ def add_tap(
 ) -> None:
     """Add one tap to `count` positions: acc[first + k * step] += weight . x[start + k * stride].
 
-    acc: int32 (BLOCK, groups * N). x: (width, groups * I). weight: int16 (groups, I, N).
+    acc: int32 (BLOCK, groups * N). x: int16 or int32 (width, groups * I).
+    weight: int16 (groups, I, N).
     """
     groups, inputs, outputs = weight.shape
     quads = inputs - inputs % 4
@@ -80,15 +92,17 @@ def conv_rows(
     begin: int, end: int, x: Array, weight: Array, bias: Array, multiplier: Array, shift: Array,
     stride: int, top: int, left: int, lo: int, hi: int, out: Array,
 ) -> None:  # fmt: skip
-    """Convolution. x: (h, w, channels). weight: int16 (KY, KX, groups, I, N / groups)."""
+    """Convolution. x: int16 or int32 (h, w, channels).
+
+    weight: int16 (KY, KX, groups, I, N / groups).
+    """
     kernel_y, kernel_x = weight.shape[:2]
     height, width, _ = x.shape
     acc = np.empty((BLOCK, bias.size), np.int32)
     for row in range(begin, end):
         for column in range(0, out.shape[1], BLOCK):
             count = min(BLOCK, out.shape[1] - column)
-            for k in range(count):
-                acc[k] = bias
+            start_sums(acc, bias, count)
             above = row * stride - top
             for ky in range(max(0, -above), min(kernel_y, height - above)):
                 for kx in range(kernel_x):
@@ -115,8 +129,7 @@ def conv_transpose_rows(
     for row in range(begin, end):
         for column in range(0, out.shape[1], BLOCK):
             count = min(BLOCK, out.shape[1] - column)
-            for k in range(count):
-                acc[k] = bias
+            start_sums(acc, bias, count)
             for ky in range(kernel_y):
                 y = (row + top - ky) // stride
                 if y * stride != row + top - ky or y < 0 or y >= height:
@@ -145,7 +158,7 @@ def depthwise_rows(
     for row in range(begin, end):
         above = row * stride - top
         for column in range(out.shape[1]):
-            a[:] = bias
+            start_sums(acc, bias, 1)
             start = column * stride - left
             for ky in range(max(0, -above), min(kernel_y, height - above)):
                 for kx in range(max(0, -start), min(kernel_x, width - start)):

@@ -1,1 +1,4 @@
-"""Training: float twins, quantisation-aware layers, data, optimisers. Needs torch; never imported at run time."""
+"""Training: float twins, quantisation-aware layers, data, optimisers.
+
+Needs torch; never imported at run time.
+"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ def save_weights(path: Path, state: Mapping[str, Tensor], meta: Mapping[str, Any
     temporary = path.with_suffix(path.suffix + ".tmp")
     tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     save_file(tensors, temporary, {"intnet": json.dumps(dict(meta), sort_keys=True)})
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -40,7 +39,7 @@ def save_resume(path: Path, state: Mapping[str, Any]) -> None:
     """Everything needed to go on (weights, average, optimisers, clock, generator states)."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     torch.save(dict(state), temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_resume(path: Path) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def dead_zone(log_scale: Tensor, strength: float | Tensor) -> Tensor:
 
 
 class LogisticMixture(nn.Module):
-    """Static prior of z: per channel a mixture of three logistics (weights w, means m, scales s)."""
+    """Static prior of z: per channel three logistics (weights w, means m, scales s)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Start as a KLT transform coder: two-stage PCA on the main path, its transpose in the synthesis."""
+"""Start as a KLT transform coder: two-stage PCA on the main path, transposed in the synthesis."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from intnet.training.layers import conv_at
 from intnet.training.models import MeanScaleHyperprior
 
 
 def principal(samples: Tensor, count: int) -> Tensor:
     """samples (n, d) -> (count, d): orthonormal rows, largest variance first."""
     covariance = samples.T @ samples / len(samples)
-    return torch.linalg.eigh(covariance)[1].flip(1)[:, :count].T.contiguous()
+    vectors: Tensor = torch.linalg.eigh(covariance)[1]
+    return vectors.flip(1)[:, :count].T.contiguous()
 
 
 @torch.no_grad()
 def klt(model: MeanScaleHyperprior, x: Tensor) -> None:
     """Set the main path of model from pictures x (n, 3, h, w) in [0, 1]."""
     config = model.config
-    enter, narrow = model.analysis[1], model.analysis[config.blocks + 3]
-    widen, leave = model.synthesis[1], model.synthesis[config.blocks + 3]
+    enter, narrow = (conv_at(model.analysis, at) for at in (1, config.blocks + 3))
+    widen, leave = (conv_at(model.synthesis, at) for at in (1, config.blocks + 3))
     u = F.pixel_unshuffle(x - 0.5, 8)
     first = principal(u.permute(0, 2, 3, 1).reshape(-1, u.shape[1]), config.c)
     enter.weight.copy_(first[:, :, None, None])
@@ -29,6 +31,6 @@ def klt(model: MeanScaleHyperprior, x: Tensor) -> None:
     second = principal(v.permute(0, 2, 3, 1).reshape(-1, v.shape[1]), config.m)
     narrow.weight.copy_(second[:, :, None, None])
     widen.weight.copy_(second.T[:, :, None, None])
-    last = model.prior[-1]
+    last = conv_at(model.prior, -1)
     last.weight.mul_(0.1)
     last.bias[config.m :] = model.analysis(x - 0.5).std((0, 2, 3)).log().clamp(-5, 4)

@@ -8,7 +8,7 @@ Tensors are (batch, channel, height, width) float32 here; integer layers carry i
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,14 +19,14 @@ QRELU_ALPHA_4 = (math.gamma(0.25) / 4) ** 4  # alpha**beta of Ballé et al. 2019
 
 
 class RoundSTE(torch.autograd.Function):
-    """Round to nearest with ties toward plus infinity, gradient of the identity (straight-through)."""
+    """Round to nearest, ties toward plus infinity; gradient of the identity (straight-through)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(_ctx: Any, x: Tensor) -> Tensor:
         return torch.floor(x + 0.5)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(_ctx: Any, *grads: Tensor) -> Tensor:
         return grads[0]
 
 
@@ -46,7 +46,7 @@ class LowerBound(torch.autograd.Function):
 
 
 class QReLU(torch.autograd.Function):
-    """clip(round(v), 0, top); dv/du = exp(-alpha^4 |2u/top - 1|^4) (Ballé et al. 2019, beta = 4)."""
+    """clip(round(v), 0, top); dv/du = exp(-alpha^4 |2u/top - 1|^4) (Ballé et al. 2019)."""
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, top: int) -> Tensor:
@@ -119,4 +119,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = (x + self.b(self.d(self.a(x)))).clamp(-S16_MAX, S16_MAX)
-        return (x + self.f2(self.f1(x))).clamp(-S16_MAX, S16_MAX)
+        y: Tensor = x + self.f2(self.f1(x))
+        return y.clamp(-S16_MAX, S16_MAX)
+
+
+def conv_at(net: nn.Sequential, at: int) -> Conv:
+    """The Conv at a position of a network that is known to have one there."""
+    return cast(Conv, net[at])

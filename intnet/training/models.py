@@ -26,7 +26,8 @@ def rate_lambda(quality: Tensor) -> Tensor:
     return LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (quality / (QUALITIES - 1))
 
 
-# network pixel = (x - pixel_offset) * pixel_scale; log-scale = prior output * index_step + index_origin
+# network pixel = (x - pixel_offset) * pixel_scale
+# log-scale = prior output * index_step + index_origin
 UNITS = {"pixel_offset": 0.5, "pixel_scale": 1.0, "index_step": 1.0, "index_origin": 0.0}
 DEAD_ZONE = 0.0  # strength of the quantiser's dead zone; 0: nearest
 
@@ -55,7 +56,7 @@ class Output(NamedTuple):
 
 
 def round_to_symbols(residual: Tensor, log_scale: Tensor, strength: Tensor) -> Tensor:
-    """Symbols: rounded toward zero within the dead zone of their scale; straight-through gradient."""
+    """Symbols, rounded toward zero in the dead zone of their scale; straight-through gradient."""
     with torch.no_grad():
         magnitude = torch.floor(residual.abs() + dead_zone(log_scale, strength))
         symbols = torch.copysign(magnitude, residual)
@@ -65,9 +66,16 @@ def round_to_symbols(residual: Tensor, log_scale: Tensor, strength: Tensor) -> T
 class MeanScaleHyperprior(nn.Module):
     """Float codec; `quantise.integer_twin` gives its integer form with the same forward code."""
 
+    pixel_offset: Tensor
+    pixel_scale: Tensor
+    index_step: Tensor
+    index_origin: Tensor
+    dead_zone: Tensor
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
+        self.hard_rate = False  # count the rate of symbols in training too, straight-through
         c, m, h, z = config.c, config.m, config.m_hidden, config.z
         blocks = [Block(c, c) for _ in range(2 * config.blocks)]
         self.analysis = nn.Sequential(
@@ -103,11 +111,11 @@ class MeanScaleHyperprior(nn.Module):
 
     def coded(self, values: Tensor, symbols: Tensor) -> Tensor:
         """What the rate is counted of: values with uniform noise in training, symbols otherwise."""
-        return values + torch.rand_like(values) - 0.5 if self.training else symbols
+        noisy = self.training and not self.hard_rate
+        return values + torch.rand_like(values) - 0.5 if noisy else symbols
 
     def forward(self, x: Tensor, quality: Tensor) -> Output:
         """x: (n, 3, h, w) in [0, 1], sides multiples of 64; quality: (n,) in 0..63."""
-
         y = self.analysis((x - self.pixel_offset) * self.pixel_scale)
         z = self.hyper_analysis(y)
         mean, index = self.prior(round_ste(z)).float().chunk(2, 1)

@@ -1,4 +1,7 @@
-"""Muon for matrices, Adam for the rest, in groups with their own pace (design measurements in the model card)."""
+"""Muon for matrices, Adam for the rest, in groups with their own pace.
+
+The measurements behind the paces are in the model card.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from torch import Tensor, nn
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum orthogonalised by five Newton-Schulz steps, update scaled to Adam's RMS (K. Jordan 2024)."""
+    """Momentum orthogonalised by five Newton-Schulz steps, at Adam's RMS (K. Jordan 2024)."""
 
     def __init__(self, params: Any, lr: float) -> None:
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  # takes no closure
         """One update of every parameter, each seen as a matrix (first axis, rest)."""
         for group in self.param_groups:
             for p in group["params"]:
@@ -31,10 +34,10 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonalise(g: Tensor) -> Tensor:
     """Nearest semi-orthogonal matrix, roughly: quintic Newton-Schulz iteration."""
-    u = g.T if g.shape[0] > g.shape[1] else g
+    u: Tensor = g.T if g.shape[0] > g.shape[1] else g
     u = u / (u.norm() + 1e-7)
     for _ in range(5):
-        a = u @ u.T
+        a: Tensor = u @ u.T
         u = 3.4445 * u + (-4.7750 * a + 2.0315 * a @ a) @ u
     return u.T if g.shape[0] > g.shape[1] else u
 
@@ -45,7 +48,7 @@ def is_matrix(p: Tensor) -> bool:
 
 
 class Optimisers:
-    """Four groups: transforms and entropy model, matrices and the rest. `pace` multiplies the rate."""
+    """Four groups: transforms and entropy model, each matrices and rest; a pace scales the rate."""
 
     def __init__(self, model: nn.Module, matrix_pace: tuple[float, float] = (0.5, 4.0)) -> None:
         def select(transforms: bool, matrix: bool) -> list[nn.Parameter]:
@@ -66,6 +69,7 @@ class Optimisers:
         ]
 
     def __iter__(self) -> Iterator[torch.optim.Optimizer]:
+        """The optimisers without their paces."""
         return (optimiser for optimiser, _ in self.groups)
 
     def step(self, rate: float, ramps: tuple[float, float]) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def draw_log(log: Path, target: Path) -> None:
-    """Loss and bpp over minutes, from a JSON-lines log, to a PNG. Does nothing without matplotlib."""
+    """Loss and bpp over minutes, from a JSON-lines log, to a PNG. Nothing without matplotlib."""
     if importlib.util.find_spec("matplotlib") is None or not log.exists():
         return
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # noqa: PLC0415  # it may not be installed
 
     entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     minutes = [entry["seconds"] / 60 for entry in entries]

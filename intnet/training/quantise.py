@@ -5,9 +5,10 @@ An `IntegerConv` computes, with integers carried in float32 tensors,
     acc = H * x + B,    out = clip(round(acc / d)),    d = c / 2**F
 
 H = round(h / s), s = max(max h / top, min h / -top, eps) per output channel; B = round(2**K b);
-c = round(2**K r(c')), r(c') = max(c', sqrt(1 + eps2))**2 - eps2, K = 8, eps2 = 2**-16. The paper has
-F = 0 (8-bit outputs); F > 0 keeps c >= 2**K where outputs have 16 bits. `top` is 127, or as much as
-the overflow proof allows up to 32767 for `wide` layers. h, b, c' are float shadow parameters.
+c = round(2**K r(c')), r(c') = max(c', sqrt(1 + eps2))**2 - eps2, K = 8, eps2 = 2**-16. The paper
+has F = 0 (8-bit outputs); F > 0 keeps c >= 2**K where outputs have 16 bits. `top` is 127, or as
+much as the overflow proof allows up to 32767 for `wide` layers. h, b, c' are float shadow
+parameters.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intnet.training.entropy import LOG_STEP, SCALE_MIN
-from intnet.training.layers import S16_MAX, Block, Conv, QReLU, lower_bound, round_ste
+from intnet.training.layers import S16_MAX, Block, Conv, QReLU, conv_at, lower_bound, round_ste
 from intnet.training.models import QUALITIES, MeanScaleHyperprior
 
 K, EPS2, EPS = 8, 2.0**-16, 1e-20
@@ -35,6 +37,9 @@ INDEX_UNITS = 16  # prior output per step of the scale table
 
 class IntegerConv(Conv):
     """Integer form of a Conv: u8 out after QReLU, s16 out (saturating) where linear."""
+
+    top: Tensor
+    fraction: Tensor
 
     def __init__(self, conv: Conv, top: Tensor, fraction: int) -> None:
         nn.Module.__init__(self)
@@ -134,7 +139,7 @@ def record(model: MeanScaleHyperprior, x: Tensor) -> dict[nn.Module, Tensor]:
 
 
 def u8_scale(activation: Tensor) -> Tensor:
-    """Per channel, the step of least squared error for rounding and clipping at 255 (n, c, h, w)."""
+    """Per channel of (n, c, h, w), the step of least squared error of rounding with clip at 255."""
     v = activation.movedim(1, 0).flatten(1).clamp_min(0)
     peak = v.amax(1, keepdim=True)
     peak = torch.maximum(peak, QUIET_SHARE * peak.max()).clamp_min(SMALLEST)
@@ -182,23 +187,25 @@ class Calibration:
         self, net: nn.Sequential, at: int, inner: Tensor, outer: Tensor, in_max: int
     ) -> None:
         """The main-path Conv at a position, from one scale to another."""
-        conv = net[at]
+        conv = conv_at(net, at)
         inputs = inner.expand(conv.weight.shape[1])
         net[at] = IntegerConv.calibrated(conv, inputs, outer.expand_as(conv.bias), in_max)
 
     def hyper_analysis(self, net: nn.Sequential, y: Tensor) -> None:
         """y to z, whose step is 1."""
-        net[0], scale = self.rectified(net[0], y.expand(net[0].weight.shape[1]), S16_MAX)
-        net[1], scale = self.rectified(net[1], scale, U8_MAX)
-        net[2] = IntegerConv.calibrated(net[2], scale, torch.ones_like(net[2].bias), U8_MAX)
+        first, second, last = (conv_at(net, at) for at in range(3))
+        net[0], scale = self.rectified(first, y.expand(first.weight.shape[1]), S16_MAX)
+        net[1], scale = self.rectified(second, scale, U8_MAX)
+        net[2] = IntegerConv.calibrated(last, scale, torch.ones_like(last.bias), U8_MAX)
 
     def prior(self, net: nn.Sequential, y: Tensor) -> None:
         """z to (mean in steps of y, scale index * INDEX_UNITS)."""
-        scale = torch.ones_like(net[0].bias)[: net[0].weight.shape[1]]
+        first, last = conv_at(net, 0), conv_at(net, 4)
+        scale = torch.ones_like(first.bias)[: first.weight.shape[1]]
         for at, in_max in ((0, Z_MAX), (2, U8_MAX)):
-            net[at], wide = self.rectified(net[at], scale, in_max, group=4)
+            net[at], wide = self.rectified(conv_at(net, at), scale, in_max, group=4)
             scale = wide[::4]
-        last, m = net[4], len(net[4].bias) // 2
+        m = len(last.bias) // 2
         last.bias[m:] -= math.log(SCALE_MIN)
         steps = torch.cat([y.expand(m), torch.full_like(y, LOG_STEP / INDEX_UNITS).expand(m)])
         net[4] = IntegerConv.calibrated(last, scale, steps, U8_MAX)
@@ -223,26 +230,28 @@ def integer_twin(model: MeanScaleHyperprior, x: Tensor) -> MeanScaleHyperprior:
     analysis, synthesis = model.analysis, model.synthesis
     narrow, leave = n + 3, n + 3  # positions of the Convs to M latents and to pixels
     seen = swap.seen
-    early = s16_scale(seen[m] for m in analysis[1 : narrow - 1])
+    early = s16_scale(seen[m] for m in list(analysis)[1 : narrow - 1])
     y = s16_scale(seen[m] for m in (analysis[narrow], analysis[narrow + 1], synthesis[0]))
-    late = s16_scale(seen[m] for m in synthesis[1:leave] if m in seen)
+    late = s16_scale(seen[m] for m in list(synthesis)[1:leave] if m in seen)
 
-    analysis[1].bias -= 0.5 * analysis[1].weight.sum((1, 2, 3))  # pixels come as 0..255
-    synthesis[leave].bias += 0.5
+    enter = conv_at(analysis, 1)
+    enter.bias.sub_(0.5 * enter.weight.sum((1, 2, 3)))  # pixels come as 0..255
+    conv_at(synthesis, leave).bias.add_(0.5)
     swap.linear(analysis, 1, one / U8_MAX, early, U8_MAX)
-    swap.blocks(analysis[:narrow], early)
+    swap.blocks(list(analysis)[:narrow], early)
     swap.linear(analysis, narrow, early, y, S16_MAX)
-    swap.blocks(analysis[narrow:], y)
+    swap.blocks(list(analysis)[narrow:], y)
     swap.hyper_analysis(model.hyper_analysis, y)
     swap.prior(model.prior, y)
-    swap.blocks(synthesis[:1], y)
+    swap.blocks(list(synthesis)[:1], y)
     swap.linear(synthesis, 1, y, late, S16_MAX)
-    swap.blocks(synthesis[1:], late)
+    swap.blocks(list(synthesis)[1:], late)
     swap.linear(synthesis, leave, late, one / U8_MAX, S16_MAX)
-    synthesis[leave].saturates = False  # the program clips to 0..255; training does not
+    # The program clips pixels to 0..255; training does not.
+    cast(IntegerConv, synthesis[leave]).saturates = False
 
-    model.log_gain += y.log()
-    model.log_inverse_gain -= y.log()
+    model.log_gain.add_(y.log())
+    model.log_inverse_gain.sub_(y.log())
     units = {"pixel_offset": 0.0, "pixel_scale": 255.0, "index_step": LOG_STEP / INDEX_UNITS}
     for name, value in units.items():
         getattr(model, name).fill_(value)
@@ -258,5 +267,5 @@ def empty_twin(model: MeanScaleHyperprior) -> MeanScaleHyperprior:
         for name, child in list(parent.named_children()):
             if isinstance(child, Conv):
                 setattr(parent, name, IntegerConv(child, torch.ones_like(child.bias), 0))
-    model.synthesis[model.config.blocks + 3].saturates = False
+    cast(IntegerConv, model.synthesis[model.config.blocks + 3]).saturates = False
     return model

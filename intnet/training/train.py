@@ -49,22 +49,36 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("corpus", type=Path, help="folder of training pictures")
     p.add_argument("--out", type=Path, required=True, help="checkpoint to write (.safetensors)")
     p.add_argument("--minutes", type=float, default=30.0, help="time box of the whole schedule")
-    p.add_argument("--stage", choices=("float", "integer"), default="float",
-                   help="float: ordinary weights; integer: quantisation-aware, from --init")  # fmt: skip
+    p.add_argument(
+        "--stage",
+        choices=("float", "integer"),
+        default="float",
+        help="float: ordinary weights; integer: quantisation-aware, from --init",
+    )
     p.add_argument("--init", type=Path, help="start from these weights instead of a KLT")
     p.add_argument("--resume", action="store_true", help="go on from OUT.resume")
     p.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     p.add_argument("--crop", type=int, default=192, help="side of a crop, a multiple of 64")
     p.add_argument("--batch", type=int, default=8)
-    p.add_argument("--dead-zone", type=float, default=DEAD_ZONE,
-                   help="strength of the encoder's dead zone, 0 (nearest) to about 0.5")  # fmt: skip
+    p.add_argument(
+        "--dead-zone",
+        type=float,
+        default=DEAD_ZONE,
+        help="strength of the encoder's dead zone, 0 (nearest) to about 0.5",
+    )
+    p.add_argument("--hard-rate", action="store_true",
+                   help="count the rate of rounded symbols, not of noisy latents (last stage)")  # fmt: skip
     p.add_argument("--log-every", type=int, default=100, help="steps per line of the log")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--bf16", action="store_true", help="bfloat16 autocast (GPU, or a CPU with it)")
     p.add_argument("--threads", type=int, default=0, help="CPU threads (0: torch's default)")
-    p.add_argument("--entropy-first", type=int, default=200,
-                   help="steps that train the entropy model alone when starting afresh")  # fmt: skip
+    p.add_argument(
+        "--entropy-first",
+        type=int,
+        default=200,
+        help="steps that train the entropy model alone when starting afresh",
+    )
     for field, default in Config().as_dict().items():
         p.add_argument(f"--{field.replace('_', '-')}", type=int, default=default)
     return p
@@ -90,7 +104,9 @@ class Trainer:
         self.pictures = load_pictures(args.corpus, max(args.crop, 256))
         self.step, self.seconds = 0, 0.0
         self.model = self.start()
-        self.model.to(device=args.device, memory_format=torch.channels_last)
+        self.model.to(device=args.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+        self.model.hard_rate = args.hard_rate
+        self.model.train()  # calibration leaves it in evaluation mode
         self.model.dead_zone.fill_(args.dead_zone)
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.optimisers = Optimisers(self.model)
@@ -139,7 +155,7 @@ class Trainer:
         })  # fmt: skip
 
     def loss(self, x: Tensor, quality: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Rate + lambda * distortion, each quality divided by sqrt(lambda) so that none dominates."""
+        """Rate + lambda * distortion, each over sqrt(lambda) so that no quality dominates."""
         kind = torch.device(self.args.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.args.bf16):
             out = self.model(x, quality)
