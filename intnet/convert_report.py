@@ -17,6 +17,7 @@ from torch import Tensor
 
 from intnet import codec, convert, model_file, program
 from intnet.bounds import Bound
+from intnet.distortion import psnr
 from intnet.errors import IntnetError
 from intnet.program import Op
 from intnet.training import evaluate, quantise
@@ -171,6 +172,5 @@ def integer_point(
     """(bpp, PSNR) of the real codec on one picture."""
     stream = codec.encode(picture, model, quality)
     decoded = codec.decode(stream, [model]).pixels
-    mse = np.square(decoded.astype(np.float64) - picture).mean()
     bpp = 8 * len(stream) / (picture.shape[0] * picture.shape[1])
-    return bpp, float(10 * np.log10(255**2 / max(mse, 1e-9)))
+    return bpp, psnr(picture, decoded)

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from intnet import codec, pictures, selftest, shipped
+from intnet.distortion import psnr
 
 QUALITY, REPEATS, AMPLIFIED, CAPTION = 32, 3, 4, 34
 
@@ -26,12 +27,6 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
         result = function()
         seconds.append(time.perf_counter() - started)
     return result, seconds[0], statistics.median(seconds[1:])
-
-
-def psnr(a: codec.Pixels, b: codec.Pixels) -> float:
-    """Peak signal-to-noise ratio in dB over all samples."""
-    mse = np.square(a.astype(np.float64) - b).mean()
-    return float(10 * np.log10(255**2 / max(mse, 1e-9)))
 
 
 def side_by_side(panels: list[tuple[str, codec.Pixels]]) -> Image.Image:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 import rangecoder
 from intnet import codec, latents
+from intnet.distortion import psnr
 from intnet.model_file import Model
 from intnet.program import DTYPES
 from intnet.training import evaluate, quantise
@@ -61,12 +62,13 @@ def hybrid_point(
     gain, inverse = (
         channel_last(twin.at_quality(t, q).exp()) for t in (twin.log_gain, twin.log_inverse_gain)
     )
-    symbols = np.floor((channel_last(y)[: mean.shape[0], : mean.shape[1]] - mean) * gain + 0.5)
+    residual = (channel_last(y)[: mean.shape[0], : mean.shape[1]] - mean) * gain
+    magnitude = np.floor(np.abs(residual) + model.scaling.dead_zone[tables] / 2**16)
+    symbols = np.copysign(magnitude, residual)
     y_hat = torch.from_numpy((mean + symbols * inverse).astype(np.float32)).movedim(-1, 0)[None]
     x_hat = channel_last(twin.synthesis(y_hat))[:h, :w].round().clip(0, 255)
     bits = rangecoder.ideal_bits(symbols.astype(np.int32).ravel(), tables.ravel(), model.y_tables)
     bits += rangecoder.ideal_bits(
         z.astype(np.int32).ravel(), codec.z_indexes(z.shape), model.z_tables
     )
-    mse = np.square(x_hat - picture).mean()
-    return bits / (h * w), float(10 * np.log10(255**2 / max(mse, 1e-9)))
+    return bits / (h * w), psnr(picture, x_hat)

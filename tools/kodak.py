@@ -25,6 +25,7 @@ from rich.progress import track
 
 import rangecoder
 from intnet import codec, shipped
+from intnet.distortion import psnr
 from intnet.model_file import Model, load
 
 Pixels = npt.NDArray[np.uint8]
@@ -32,12 +33,6 @@ Curve = list[tuple[float, float]]  # (bpp, PSNR)
 QUALITIES = tuple(range(0, 64, 7))  # 0, 7, ..., 63
 JPEG_QUALITIES = tuple(range(5, 100, 5))
 AGREE_QUALITIES = (0, 16, 32, 48, 63)
-
-
-def psnr(a: Pixels, b: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB over all samples."""
-    mse = np.square(a.astype(np.float64) - b).mean()
-    return float(10 * np.log10(255**2 / max(mse, 1e-9)))
 
 
 def bd_rate(anchor: Curve, test: Curve) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from intnet.distortion import psnr
 from intnet.training.checkpoint import load_weights
 from intnet.training.data import Pictures, as_input, load_pictures
 from intnet.training.models import Config, MeanScaleHyperprior
@@ -48,10 +49,8 @@ def rate_distortion(
     h, w = picture.shape[:2]
     x = F.pad(as_input(picture[None]), (0, -w % 64, 0, -h % 64), mode="replicate")
     out = model(x, torch.tensor([float(quality)]))
-    x_hat = (out.x_hat[..., :h, :w] * 255).round().clamp(0, 255)
-    mse = (x_hat - x[..., :h, :w] * 255).square().mean().item()
-    psnr = 10 * np.log10(255**2 / max(mse, 1e-9))
-    return (out.bits_y + out.bits_z).item() / (h * w), float(psnr)
+    x_hat = (out.x_hat[0, :, :h, :w] * 255).round().clamp(0, 255).movedim(0, -1)
+    return (out.bits_y + out.bits_z).item() / (h * w), psnr(picture, x_hat.numpy())
 
 
 def curve(model: MeanScaleHyperprior, pictures: Pictures, qualities: list[float]) -> list[Point]:
