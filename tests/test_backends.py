@@ -305,16 +305,36 @@ def test_outputs_share_no_memory_with_inputs(run: Run) -> None:
     p = port("x", "s16", 3)
     ops = (Slice("a", ("x",), 0, 3), Crop("b", ("x",), (0, 0, 0, 0)), DepthToSpace("c", ("x",), 1),
            SpaceToDepth("d", ("x",), 1), Add("e", ("x", "x"), "s16", -9, 9))  # fmt: skip
-    x = np.arange(5 * 7 * 6, dtype=np.int16).reshape(5, 7, 6)[:, ::2, ::2]
-    before = x.copy()
-    x.flags.writeable = False
-    outputs = run(Program("p", (p,), ops, ("x", "a", "b", "c", "d", "e")), {"x": x})
-    for name, y in outputs.items():
-        assert not np.shares_memory(x, y), name
-        if name != "e":
-            np.testing.assert_array_equal(y, before, strict=True)
-        y[:] = 77
-    np.testing.assert_array_equal(x, before)
+    program = Program("p", (p,), ops, ("x", "a", "b", "c", "d", "e"))
+    strided = np.arange(5 * 7 * 6, dtype=np.int16).reshape(5, 7, 6)[:, ::2, ::2]
+    before = strided.copy()
+    strided.flags.writeable = False
+    for x in (strided, before.copy()):
+        outputs = run(program, {"x": x})
+        for name, y in outputs.items():
+            assert not np.shares_memory(x, y), name
+            if name != "e":
+                np.testing.assert_array_equal(y, before, strict=True)
+            y[:] = 77
+        np.testing.assert_array_equal(x, before)
+
+
+def test_kernels_write_their_output_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples before and after every output stay as they were."""
+    module = backends.load("numba")
+    buffers: list[np.ndarray] = []
+
+    def guarded(op: Any, size: tuple[int, int], channels: int) -> np.ndarray:
+        n = size[0] * size[1] * channels
+        buffers.append(np.full(n + 128, 99, DTYPES[op.dtype]))
+        return buffers[-1][64 : n + 64].reshape(*size, channels)
+
+    monkeypatch.setattr(module, "empty", guarded)
+    program, inputs = make.everything(np.random.default_rng(7))
+    module.run(program, inputs)
+    assert len(buffers) == 10, "one for each operation that computes"
+    for buffer in buffers:
+        assert (buffer[:64] == 99).all() and (buffer[-64:] == 99).all()
 
 
 def test_backends_are_chosen_by_name() -> None:

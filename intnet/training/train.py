@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         help="strength of the encoder's dead zone, 0 (nearest) to about 0.5",
     )
     p.add_argument("--hard-rate", action="store_true",
-                   help="count the rate of rounded symbols, not of noisy latents (last stage)")  # fmt: skip
+                   help="count the rate of symbols, not of noisy latents (last stage)")  # fmt: skip
     p.add_argument("--log-every", type=int, default=100, help="steps per line of the log")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="cpu", help="cpu or cuda")
