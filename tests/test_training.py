@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -176,3 +178,16 @@ def test_checkpoints_of_others_are_refused(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(ValueError, match="not a checkpoint"):
         checkpoint.load_weights(tmp_path / "x.safetensors")
+
+
+def test_trainer_needs_little():
+    """On a machine with torch, numpy, pillow, safetensors and tqdm alone, the trainer starts."""
+    blocked = "numba llvmlite typer rich matplotlib hypothesis pytest rangecoder"
+    code = (
+        "import sys\n"
+        f"for name in {blocked!r}.split(): sys.modules[name] = None\n"
+        "from intnet.training.train import parser\n"
+        "print(parser().prog)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "intnet train\n", done.stderr

@@ -11,7 +11,7 @@ import numpy as np
 from intnet import model_file
 from intnet.model_file import QUALITIES, Model, Scaling
 from intnet.program import Conv, ConvTranspose, DepthToSpace, Port, Program, Slice, SpaceToDepth
-from vectors.tiny_model import file, framed, linear, tables
+from vectors.tiny_model import framed, linear, tables
 
 Json = dict[str, Any]
 S16 = ("s16", -4095, 4095)
@@ -84,7 +84,7 @@ class Parts:
 
 def invalid() -> dict[str, tuple[str, str, bytes]]:
     """Name -> comment, class of the error, file: one fault each."""
-    good = file(build())
+    good = model_file.to_bytes(build())
     hash_wrong, weight, bound, cdf, gain, format_2, kind = (Parts(good) for _ in range(7))
     stated = hash_wrong.header["__metadata__"]["sha256"]
     hash_wrong.header["__metadata__"]["sha256"] = f"{int(stated[0], 16) ^ 1:x}{stated[1:]}"

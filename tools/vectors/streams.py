@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import codec, container, latents
+from intnet import codec, container, latents, model_file
 from intnet.conform import described, expand, lcg
 from intnet.model_file import Model, certify
 from vectors import definition, minimal_model, tiny_model
@@ -46,7 +46,7 @@ def models() -> Iterator[Made]:
         vector = {"id": f"model/{name}", "class": "model", "comment": "Loads; see `bounds`.",
                   "model": path, "result": "valid",
                   "expected": {"sha256": model(name).sha256, "bounds": bounds}}  # fmt: skip
-        yield vector, path, tiny_model.file(model(name))
+        yield vector, path, model_file.to_bytes(model(name))
     for name, (comment, error, data) in minimal_model.invalid().items():
         path = f"model/invalid/{name}.inm"
         yield {

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import model_file
 from intnet.conform import lcg
 from intnet.model_file import QUALITIES, Model, Scaling
 from intnet.program import (
@@ -172,13 +171,6 @@ def build() -> Model:
     return Model(
         programs, tables(reaches, slopes), tables([Z_REACH] * Z, z_slopes), scaling(), metadata
     )
-
-
-def file(model: Model) -> bytes:
-    """The model file with its header in one order: safetensors writes metadata in any order."""
-    data = model_file.to_bytes(model)
-    length = int.from_bytes(data[:8], "little")
-    return framed(json.loads(data[8 : 8 + length]), data[8 + length :])
 
 
 def framed(header: dict[str, Any], tensors: bytes) -> bytes:
