@@ -129,25 +129,6 @@ def encode(
     return code(analyse(pixels, model, backend), model, quality, backend, verify=verify)
 
 
-def encode_to_size(
-    pixels: Pixels, model: Model, max_bytes: int, backend: str = "numba", *, verify: bool = False
-) -> bytes:
-    """The stream of the highest quality that fits max_bytes. Raises ValueError where none does."""
-    a = analyse(pixels, model, backend)
-    low, high, best = 0, QUALITIES, None
-    while low < high:  # qualities below low fit, those from high on do not
-        middle = (low + high) // 2
-        stream = code(a, model, middle, backend)
-        if len(stream) + 4 * verify <= max_bytes:
-            low, best = middle + 1, stream
-        else:
-            high = middle
-    if best is None:
-        smallest = len(code(a, model, 0, backend))
-        raise ValueError(f"max_bytes: {max_bytes}, quality 0 needs {smallest} for this picture")
-    return code(a, model, low - 1, backend, verify=True) if verify else best
-
-
 def reconstruct(
     symbols: latents.Int32Array, mean: Array, model: Model, quality: int,
     size: tuple[int, int], grey: bool, backend: str,

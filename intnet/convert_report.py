@@ -44,7 +44,7 @@ def convert_file(
     metadata = {
         "name": name, "licence": licence, "architecture": "mean-scale-hyperprior",
         "configuration": twin.config.as_dict(),
-        "training": {key: meta[key] for key in ("step", "seconds", "history") if key in meta},
+        "training": {key: meta[key] for key in ("stage", "step", "seconds")},
     }  # fmt: skip
     model = convert.integer_model(twin, metadata)
     model_file.save(model, out)

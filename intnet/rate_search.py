@@ -5,6 +5,31 @@ from __future__ import annotations
 from intnet import codec
 from intnet.model_file import QUALITIES, Model
 
+PIXEL_CRC_BYTES = 4  # what verify adds to a stream
+
+
+def encode_to_size(
+    pixels: codec.Pixels,
+    model: Model,
+    max_bytes: int,
+    backend: str = "numba",
+    *,
+    verify: bool = False,
+) -> bytes:
+    """The stream of the highest quality that fits max_bytes. Raises ValueError where none does."""
+    a = codec.analyse(pixels, model, backend)
+    low, high = 0, QUALITIES  # qualities below low fit, those from high on do not
+    while low < high:
+        middle = (low + high) // 2
+        if len(codec.code(a, model, middle, backend)) + PIXEL_CRC_BYTES * verify <= max_bytes:
+            low = middle + 1
+        else:
+            high = middle
+    stream = codec.code(a, model, max(low - 1, 0), backend, verify=verify)
+    if low == 0:
+        raise ValueError(f"max_bytes: {max_bytes}, quality 0 needs {len(stream)} for this picture")
+    return stream
+
 
 def encode_to_bpp(
     pixels: codec.Pixels,

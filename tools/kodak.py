@@ -138,19 +138,19 @@ def main() -> int:
     print(f"bpp rises with quality on every picture: {rising}; "
           f"factor {curves['intnet'][-1][0] / curves['intnet'][0][0]:.1f}")  # fmt: skip
     print(f"largest excess over 1.01 * ideal: {points[..., 2].max():.1f} bytes (48 allowed)")
-    rates = {
-        name: bd_rate(curve, curves["intnet"]) for name, curve in curves.items() if name != "intnet"
-    }
-    if "float prior" in curves:
-        rates["prior alone"] = bd_rate(curves["float twin"], curves.pop("integer prior"))
+    prior_alone = curves.pop("integer prior", None)
+    rates = {f"against {name}": bd_rate(curve, curves["intnet"])
+             for name, curve in curves.items() if name != "intnet"}  # fmt: skip
+    if prior_alone:
+        rates["of the integer prior alone"] = bd_rate(curves["float twin"], prior_alone)
     if args.published.exists():
         table = json.loads(args.published.read_text())
         for name in ("webp", "paper-bmshj2018-factorized", "paper-bmshj2018-hyperprior", "bpg"):
             curve = [(point["bpp"], point["psnr"]) for point in table[name]]
-            rates[f"{name} (published)"] = bd_rate(curve, curves["intnet"])
+            rates[f"against {name} (published)"] = bd_rate(curve, curves["intnet"])
             curves[name] = curve
     for name, rate in rates.items():
-        print(f"BD-rate against {name}: {rate:+.2f} %")
+        print(f"BD-rate {name}: {rate:+.2f} %")
     Path("out").mkdir(exist_ok=True)
     Path("out/kodak.json").write_text(json.dumps({"curves": curves, "bd_rate": rates}, indent=1))
     draw(curves, Path("out/kodak.png"))

@@ -86,7 +86,7 @@ def coded(
         chosen = DEFAULT_QUALITY if quality is None else quality
         return codec.encode(pixels, model, chosen, backend, verify=verify)
     try:
-        return codec.encode_to_size(pixels, model, max_bytes, backend, verify=verify)
+        return rate_search.encode_to_size(pixels, model, max_bytes, backend, verify=verify)
     except ValueError as error:  # no quality is small enough
         common.fail(str(error))
 
