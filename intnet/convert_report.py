@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from intnet import codec, convert, model_file, program
+from intnet import codec, convert, model_file, program, table_fit
 from intnet.bounds import Bound
 from intnet.distortion import psnr
 from intnet.errors import IntnetError
@@ -26,27 +26,39 @@ from intnet.training.data import Pictures, as_input, batches, load_pictures
 from intnet.training.models import MeanScaleHyperprior
 
 QUALITIES = (0, 16, 32, 48, 63)
-CALIBRATION_CROPS, CALIBRATION_SIDE, CURVE_PICTURES = 64, 128, 8
+CALIBRATION_CROPS, CALIBRATION_SIDE, PICTURES, CURVE_PICTURES = 64, 128, 64, 8
 Say = Callable[[str], None]
 Report = dict[str, Any]
 
 
 def convert_file(
-    checkpoint: Path, out: Path, calibration: Path | None, name: str, say: Say, licence: str = ""
+    checkpoint: Path,
+    out: Path,
+    calibration: Path | None,
+    name: str,
+    say: Say,
+    licence: str = "",
+    dead_zone: float | None = None,
 ) -> Report:
     """Write the integer model of a checkpoint to `out`; report what integers cost.
 
-    A float checkpoint needs `calibration`, a folder of pictures; an integer one needs it only for
-    the report. Raises IntnetError for a checkpoint that is not ours or a bound that fails.
+    A float checkpoint needs `calibration`, a folder of pictures; an integer one gets tables fitted
+    to them, and the report. dead_zone: its strength, by default the one trained with.
+    Raises IntnetError for a checkpoint that is not ours or a bound that fails.
     """
-    pictures = load_pictures(calibration, CALIBRATION_SIDE, 200) if calibration else []
+    pictures = load_pictures(calibration, CALIBRATION_SIDE, PICTURES) if calibration else []
     twin, meta = integer_checkpoint(checkpoint, pictures, say)
     metadata = {
         "name": name, "licence": licence, "architecture": "mean-scale-hyperprior",
         "configuration": twin.config.as_dict(),
         "training": {key: meta[key] for key in ("stage", "step", "seconds")},
     }  # fmt: skip
+    if dead_zone is not None:
+        twin.dead_zone.fill_(dead_zone)
     model = convert.integer_model(twin, metadata)
+    if pictures:
+        say(f"fitting the tables to {len(pictures)} pictures")
+        model = table_fit.fit(model, pictures, float(twin.dead_zone))
     model_file.save(model, out)
     say(f"wrote {out}, model {model.sha256[:16]}")
     report: Report = {

@@ -52,6 +52,9 @@ def convert(
     ] = None,
     name: Annotated[str, typer.Option(help="Name in the model's metadata.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the weights, in the metadata.")] = "",
+    dead_zone: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Encoder's dead zone; default: as trained.")
+    ] = None,
     *,
     as_json: common.Json = False,
 ) -> None:
@@ -64,7 +67,7 @@ def convert(
     reporter = needing_torch("intnet.convert_report", "convert")
     call: Callable[..., dict[str, Any]] = reporter.convert_file
     label = name or output.stem
-    report = call(checkpoint, output, calibration, label, common.say, licence)
+    report = call(checkpoint, output, calibration, label, common.say, licence, dead_zone)
     if as_json:
         common.print_json(report)
         return

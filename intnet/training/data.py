@@ -17,18 +17,19 @@ Pictures = list[npt.NDArray[np.uint8]]
 
 
 def load_pictures(folder: Path, smallest: int, limit: int | None = None) -> Pictures:
-    """RGB arrays (h, w, 3) of every picture in folder whose sides are at least `smallest`.
+    """RGB arrays (h, w, 3) of the pictures in folder whose sides are at least `smallest`.
 
+    limit: at most so many, evenly spaced over the sorted names.
     Raises FileNotFoundError when none is found.
     """
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    if limit is not None:
+        paths = paths[:: -(-len(paths) // limit)]
     pictures: Pictures = []
     for path in paths:
         with Image.open(path) as picture:
             if min(picture.size) >= smallest:
                 pictures.append(np.asarray(picture.convert("RGB")))
-        if limit is not None and len(pictures) == limit:
-            break
     if not pictures:
         raise FileNotFoundError(f"{folder}: no picture with sides of at least {smallest} pixels")
     return pictures
