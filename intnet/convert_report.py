@@ -26,7 +26,7 @@ from intnet.training.data import Pictures, as_input, batches, load_pictures
 from intnet.training.models import MeanScaleHyperprior
 
 QUALITIES = (0, 16, 32, 48, 63)
-CALIBRATION_CROPS, CALIBRATION_SIDE, PICTURES, CURVE_PICTURES = 64, 128, 64, 8
+CALIBRATION_CROPS, CALIBRATION_SIDE, PICTURES, CURVE_PICTURES = 64, 128, 160, 8
 Say = Callable[[str], None]
 Report = dict[str, Any]
 

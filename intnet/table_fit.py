@@ -22,6 +22,7 @@ QUALITIES = range(2, 64, 6)  # whose symbols are counted
 REACH = 2047  # of the largest support
 TAIL = 2.0**-17  # mass left to the escape of each side, at most
 PRIOR_COUNT = 1000.0  # symbols that the Gaussian itself is worth beside those counted
+Z_PRIOR_COUNT = 200.0  # and values that a trained table of z is worth
 ITERATIONS = 300
 WEIGHT_BITS = 32
 BIT_WORTH = np.log(2) / 12  # half of the squared error that one bit is worth, unit step, high rate
@@ -35,6 +36,7 @@ def fit(model: Model, pictures: Iterable[codec.Pixels], strength: float) -> Mode
     strength: of the dead zone, as in `intnet.training.entropy.dead_zone`; 0 is nearest rounding.
     """
     analysed = [codec.analyse(picture, model) for picture in pictures]
+    model = dataclasses.replace(model, z_tables=fitted_z_tables(model.z_tables, analysed))
     gaussians = half_pmfs(model.y_tables)
     for _ in range(2):  # the tables move the dead zone, which moves the counts
         mixtures = [mixture(row, gaussians, i) for i, row in enumerate(counts(analysed, model))]
@@ -69,6 +71,23 @@ def counts(analysed: Iterable[codec.Analysed], model: Model) -> Float:
             flat = tables.astype(np.int64) * (REACH + 1) + magnitude
             total += np.bincount(flat.ravel(), minlength=len(total))
     return total.reshape(n, -1).astype(np.float64)
+
+
+def fitted_z_tables(
+    tables: rangecoder.Tables, analysed: Iterable[codec.Analysed]
+) -> rangecoder.Tables:
+    """One table per channel of z: counts of its values beside Z_PRIOR_COUNT of the trained table."""
+    z = np.concatenate([a.z.reshape(-1, a.z.shape[2]) for a in analysed]).astype(np.int64)
+    rows, minimum = [], []
+    for c, lowest in enumerate(tables.minimum.tolist()):
+        p = np.diff(tables.cdf[tables.start[c] : tables.start[c + 1]]) / 2**16
+        support = len(p) - 1
+        inside = (z[:, c] >= lowest) & (z[:, c] < lowest + support)
+        slot = np.where(inside, z[:, c] - lowest, support)
+        row = np.bincount(slot, minlength=support + 1) + Z_PRIOR_COUNT * p
+        rows.append([round(float(w) * 2**16) for w in row])
+        minimum.append(lowest)
+    return rangecoder.build(rows, minimum)
 
 
 def mixture(count: Float, gaussians: Float, own: int) -> Float:
