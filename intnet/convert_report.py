@@ -46,7 +46,7 @@ def convert_file(
     to them, and the report. dead_zone: its strength, by default the one trained with.
     Raises IntnetError for a checkpoint that is not ours or a bound that fails.
     """
-    pictures = load_pictures(calibration, CALIBRATION_SIDE, PICTURES) if calibration else []
+    pictures = calibration_pictures(calibration) if calibration else []
     twin, meta = integer_checkpoint(checkpoint, pictures, say)
     metadata = {
         "name": name, "licence": licence, "architecture": "mean-scale-hyperprior",
@@ -91,6 +91,11 @@ def integer_checkpoint(
         )
     say("calibrating: post-training quantisation of a float checkpoint")
     return quantise.integer_twin(model, calibration_crops(pictures)).eval(), meta
+
+
+def calibration_pictures(folder: Path) -> Pictures:
+    """At most PICTURES of a folder, evenly spaced over its sorted names."""
+    return load_pictures(folder, CALIBRATION_SIDE, PICTURES)
 
 
 def calibration_crops(pictures: Pictures) -> Tensor:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import rangecoder
-from intnet import codec, latents
+from intnet import codec, convert_report, latents
 from intnet.distortion import psnr
 from intnet.model_file import Model
 from intnet.program import DTYPES
@@ -28,10 +28,18 @@ Curve = list[tuple[float, float]]
 
 
 def curves_of(
-    checkpoint: Path, model: Model, pictures: list[Pixels], qualities: Sequence[int]
+    checkpoint: Path,
+    calibration: Path,
+    model: Model,
+    pictures: list[Pixels],
+    qualities: Sequence[int],
 ) -> dict[str, Curve]:
     """'float twin' (nothing rounded) and 'integer prior' (only the prior and its tables are)."""
-    twin = quantise.float_twin(evaluate.load_model(checkpoint)).eval()
+    known = convert_report.calibration_pictures(calibration)
+    twin = convert_report.integer_checkpoint(checkpoint, known, print)[
+        0
+    ]  # its units are the model's
+    twin = quantise.float_twin(twin).eval()
     floats = evaluate.curve(twin, pictures, [float(q) for q in qualities])
     points = [[hybrid_point(twin, model, x, q) for q in qualities] for x in pictures]
     return {

@@ -108,6 +108,8 @@ def main() -> int:
     p.add_argument("folder", type=Path)
     p.add_argument("--model", type=Path, help="default: the shipped model")
     p.add_argument("--checkpoint", type=Path, help="compare with this checkpoint's float twin")
+    p.add_argument("--calibration", type=Path, default=Path("../shared/data/train"),
+                   help="the folder that a float checkpoint was converted with")  # fmt: skip
     p.add_argument("--agree", action="store_true", help="only compare backends, 5 qualities")
     p.add_argument("--published", type=Path, default=Path("../shared/reference/kodak_rd.json"))
     args = p.parse_args()
@@ -131,7 +133,7 @@ def main() -> int:
     if args.checkpoint:
         from float_twin import curves_of  # noqa: PLC0415  # torch
 
-        curves |= curves_of(args.checkpoint, model, pictures, QUALITIES)
+        curves |= curves_of(args.checkpoint, args.calibration, model, pictures, QUALITIES)
     for q, (bpp, db) in zip(QUALITIES, curves["intnet"], strict=True):
         print(f"quality {q:2}  {bpp:.4f} bpp  {db:.3f} dB")
     rising = bool((np.diff(points[..., 0], axis=1) > 0).all())
