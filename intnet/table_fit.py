@@ -76,7 +76,7 @@ def counts(analysed: Iterable[codec.Analysed], model: Model) -> Float:
 def fitted_z_tables(
     tables: rangecoder.Tables, analysed: Iterable[codec.Analysed]
 ) -> rangecoder.Tables:
-    """One table per channel of z: counts of its values beside Z_PRIOR_COUNT of the trained table."""
+    """One table per channel of z: its counts beside Z_PRIOR_COUNT of the trained table."""
     z = np.concatenate([a.z.reshape(-1, a.z.shape[2]) for a in analysed]).astype(np.int64)
     rows, minimum = [], []
     for c, lowest in enumerate(tables.minimum.tolist()):
