@@ -39,11 +39,14 @@ def convert_file(
     say: Say,
     licence: str = "",
     dead_zone: float | None = None,
+    *,
+    gaussian_tables: bool = False,
 ) -> Report:
     """Write the integer model of a checkpoint to `out`; report what integers cost.
 
     A float checkpoint needs `calibration`, a folder of pictures; an integer one gets tables fitted
     to them, and the report. dead_zone: its strength, by default the one trained with.
+    gaussian_tables: leave the tables plain Gaussians.
     Raises IntnetError for a checkpoint that is not ours or a bound that fails.
     """
     pictures = calibration_pictures(calibration) if calibration else []
@@ -56,7 +59,7 @@ def convert_file(
     if dead_zone is not None:
         twin.dead_zone.fill_(dead_zone)
     model = convert.integer_model(twin, metadata)
-    if pictures:
+    if pictures and not gaussian_tables:
         say(f"fitting the tables to {len(pictures)} pictures")
         model = table_fit.fit(model, pictures, float(twin.dead_zone))
     model_file.save(model, out)

@@ -56,6 +56,9 @@ def convert(
         float | None, typer.Option(min=0, max=1, help="Encoder's dead zone; default: as trained.")
     ] = None,
     *,
+    gaussian_tables: Annotated[
+        bool, typer.Option("--gaussian-tables", help="Do not fit the tables to the pictures.")
+    ] = False,
     as_json: common.Json = False,
 ) -> None:
     """Convert a checkpoint to an integer model, proved not to overflow.
@@ -67,7 +70,10 @@ def convert(
     reporter = needing_torch("intnet.convert_report", "convert")
     call: Callable[..., dict[str, Any]] = reporter.convert_file
     label = name or output.stem
-    report = call(checkpoint, output, calibration, label, common.say, licence, dead_zone)
+    report = call(
+        checkpoint, output, calibration, label, common.say, licence, dead_zone,
+        gaussian_tables=gaussian_tables,
+    )  # fmt: skip
     if as_json:
         common.print_json(report)
         return
