@@ -56,7 +56,7 @@ def present(size: Size, where: str) -> Size:
     return size
 
 
-def equal(op: Op, sizes: list[Size], where: str) -> Size:  # noqa: ARG001  # one signature for all
+def equal(op: Op, sizes: list[Size], where: str) -> Size:
     """The size shared by all inputs."""
     if len(set(sizes)) > 1:
         listed = " and ".join(f"{h} x {w}" for h, w in sizes)
@@ -76,14 +76,14 @@ def conv(op: Conv, sizes: list[Size], where: str) -> Size:
     return (padded[0] - ky) // op.stride + 1, (padded[1] - kx) // op.stride + 1
 
 
-def conv_transpose(op: ConvTranspose, sizes: list[Size], where: str) -> Size:  # noqa: ARG001
+def conv_transpose(op: ConvTranspose, sizes: list[Size], where: str) -> Size:
     """(size - 1) * stride + kernel - padding."""
     (h, w), (top, left, bottom, right) = sizes[0], op.padding
     _, ky, kx, _ = op.weight.shape
     return (h - 1) * op.stride + ky - top - bottom, (w - 1) * op.stride + kx - left - right
 
 
-def depth_to_space(op: DepthToSpace, sizes: list[Size], where: str) -> Size:  # noqa: ARG001
+def depth_to_space(op: DepthToSpace, sizes: list[Size], where: str) -> Size:
     """Block times larger."""
     return sizes[0][0] * op.block, sizes[0][1] * op.block
 
@@ -96,7 +96,7 @@ def space_to_depth(op: SpaceToDepth, sizes: list[Size], where: str) -> Size:
     return h // op.block, w // op.block
 
 
-def pad(op: Pad, sizes: list[Size], where: str) -> Size:  # noqa: ARG001
+def pad(op: Pad, sizes: list[Size], where: str) -> Size:
     """Larger by the padding."""
     top, left, bottom, right = op.padding
     return sizes[0][0] + top + bottom, sizes[0][1] + left + right

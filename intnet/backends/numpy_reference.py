@@ -103,28 +103,28 @@ def conv_transpose(op: ConvTranspose, inputs: list[Array], size: Size) -> Array:
     return rescaled(op, acc[top : top + size[0], left : left + size[1]])
 
 
-def requantise_op(op: Requantise, inputs: list[Array], size: Size) -> Array:  # noqa: ARG001
+def requantise_op(op: Requantise, inputs: list[Array], size: Size) -> Array:
     """Per channel."""
     return rescaled(op, inputs[0])
 
 
-def lut(op: Lut, inputs: list[Array], size: Size) -> Array:  # noqa: ARG001
+def lut(op: Lut, inputs: list[Array], size: Size) -> Array:
     """Entry 0 belongs to the lowest value of the input's dtype."""
     lowest = int(np.iinfo(inputs[0].dtype).min)
     return op.table[inputs[0].astype(np.int64) - lowest].astype(DTYPES[op.dtype])
 
 
-def add(op: Add, inputs: list[Array], size: Size) -> Array:  # noqa: ARG001
+def add(op: Add, inputs: list[Array], size: Size) -> Array:
     """clip(a + b)."""
     return clipped(op, inputs[0].astype(np.int64) + inputs[1])
 
 
-def mul(op: Mul, inputs: list[Array], size: Size) -> Array:  # noqa: ARG001
+def mul(op: Mul, inputs: list[Array], size: Size) -> Array:
     """requantise(a * b)."""
     return rescaled(op, inputs[0].astype(np.int64) * inputs[1])
 
 
-def div(op: Div, inputs: list[Array], size: Size) -> Array:  # noqa: ARG001
+def div(op: Div, inputs: list[Array], size: Size) -> Array:
     """floor((2 * n + b) / (2 * b)): n / b to nearest, ties toward plus infinity."""
     n, b = inputs[0].astype(np.int64) << op.left_shift, inputs[1].astype(np.int64)
     return clipped(op, (2 * n + b) // (2 * b))

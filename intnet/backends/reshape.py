@@ -27,17 +27,17 @@ def space_to_depth(op: SpaceToDepth, inputs: list[Array], size: Size) -> Array:
     return blocks.transpose(0, 2, 4, 1, 3).copy().reshape(h, w, c * b * b)
 
 
-def concat(op: Concat, inputs: list[Array], size: Size) -> Array:  # noqa: ARG001
+def concat(op: Concat, inputs: list[Array], size: Size) -> Array:
     """Channels of every input in order."""
     return np.concatenate(inputs, axis=2)
 
 
-def slice_channels(op: Slice, inputs: list[Array], size: Size) -> Array:  # noqa: ARG001
+def slice_channels(op: Slice, inputs: list[Array], size: Size) -> Array:
     """Channels begin <= c < end."""
     return inputs[0][:, :, op.begin : op.end].copy()
 
 
-def pad(op: Pad, inputs: list[Array], size: Size) -> Array:  # noqa: ARG001
+def pad(op: Pad, inputs: list[Array], size: Size) -> Array:
     """Added rows and columns."""
     top, left, bottom, right = op.padding
     edges = ((top, bottom), (left, right), (0, 0))
