@@ -10,6 +10,8 @@ import numpy as np
 from intnet.backends import numba_kernels as kernels
 from intnet.backends import reshape
 from intnet.backends.execute import Operation, execute
+from intnet.backends.simd import choose
+from intnet.backends.simd import linear as simd_linear
 from intnet.backends.threads import spread
 from intnet.program import (
     DTYPES,
@@ -69,6 +71,12 @@ def flat(x: Array) -> Array:
 
 def linear(op: Conv | ConvTranspose, inputs: list[Array], size: Size) -> Array:
     """Convolution, depthwise convolution, transposed convolution."""
+    module = choose.load()
+    kind = module and simd_linear.kind_of(module, op, inputs[0])
+    if module and kind:
+        out = empty(op, size, len(op.bias))
+        simd_linear.linear(module, op, kind, inputs[0], out)
+        return out
     x, weight = widened(inputs[0]), packed(op)
     ky, kx, groups, i, n = weight.shape
     kernel = kernels.conv_transpose_rows

@@ -1,0 +1,197 @@
+"""Loops around tiles: which inputs and outputs each panel of an operation takes.
+
+READ ME FIRST
+1. A driver fills the job of `emit` for a range [begin, end) of output rows and calls the tiles by
+   address. Everything that tiles touch lies in arrays that the driver holds until its end.
+2. Inputs are read where they are when a group of 4 bytes never leaves a position; else rows pass
+   through a scratch that holds the zeros around the picture and, for ISAs without a product of
+   u8, wider samples. There is no im2col: kernel rows overlap in the scratch.
+3. Rows are independent: any split over threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from intnet.backends.simd.emit import (
+    ADDEND, ADDEND_STEP, COLUMNS, GROUPS, HIGH, HI, I64, JOB_WORDS, LO, N_RUNS, OFFSET, OUT,
+    OUT_BYTES, OUT_STEP, PARAMETERS, POSITIONS, RUNS, STEP, SUM_HI, SUM_LO, TAP_STEP, WEIGHTS,
+)  # fmt: skip
+from intnet.program import Array
+from rangecoder.compile import jit
+
+BLOCK = 96  # positions whose inputs stay in a near cache while all panels pass over them
+SLACK = 64  # samples: what a group or a register reads beyond the last channel
+
+
+class Layer(NamedTuple):
+    """What the tiles of one layer share.
+
+    tiles: address of the compiled panel. high: all shifts >= 32 and stored less 32.
+    channels, out_bytes: of an output position. lo, hi: of the requantisation.
+    sum_lo, sum_hi: of the addition. depthwise: 0 or 1.
+    """
+
+    tiles: int
+    high: int
+    channels: int
+    out_bytes: int
+    lo: int
+    hi: int
+    sum_lo: int
+    sum_hi: int
+    depthwise: int
+
+
+class Grid(NamedTuple):
+    """Where output row r, column c of a layer lies and what it reads.
+
+    It reads rows r * stride - top + ky, columns c * stride - left + kx. width: columns.
+    Bytes from the start of the outputs: origin + r * row_step + c * column_step, and of what is
+    added: addend_origin + (r * width + c) * channels * 2.
+    """
+
+    kernel_x: int
+    stride: int
+    top: int
+    left: int
+    width: int
+    origin: int
+    row_step: int
+    column_step: int
+    addend_origin: int
+
+
+@intrinsic  # type: ignore[misc]  # untyped decorator
+def call(context: Any, address: Any, job: Any) -> Any:
+    """Call the tiles at an address with the address of a job."""
+
+    def codegen(ctx: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [I64])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [args[1]])
+        return ctx.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@jit
+def start_job(layer: Layer, weights: Array, runs: Array, step: int, out_step: int) -> Array:
+    """A job with everything that all panels of a layer share."""
+    job = np.zeros(JOB_WORDS, np.int64)
+    job[RUNS], job[STEP] = runs.ctypes.data, step
+    job[N_RUNS], job[GROUPS] = weights.shape[1], weights.shape[2]
+    job[OUT_STEP], job[OUT_BYTES], job[ADDEND_STEP] = out_step, layer.out_bytes, layer.channels * 2
+    job[HIGH], job[LO], job[HI] = layer.high, layer.lo, layer.hi
+    job[SUM_LO], job[SUM_HI] = layer.sum_lo, layer.sum_hi
+    return job
+
+
+@jit
+def panels(
+    layer: Layer, job: Array, weights: Array, parameters: Array, count: int, out: int, addend: int
+) -> None:
+    """All channels of `count` positions. out, addend: addresses of the first one, 0 for none."""
+    columns = weights.shape[3]
+    weights_bytes = weights[0].size * weights.itemsize
+    parameters_bytes = parameters.shape[1] * 4
+    job[POSITIONS] = count
+    for panel in range(len(weights)):
+        channel = panel * columns
+        job[OFFSET] = channel * 2 * layer.depthwise
+        job[WEIGHTS] = weights.ctypes.data + panel * weights_bytes
+        job[PARAMETERS] = parameters.ctypes.data + panel * parameters_bytes
+        job[COLUMNS] = min(columns, layer.channels - channel)
+        job[OUT] = out + channel * layer.out_bytes
+        job[ADDEND] = addend + channel * 2 if addend else 0
+        call(layer.tiles, job.ctypes.data)
+
+
+@jit
+def point_rows(
+    begin: int, end: int, layer: Layer, grid: Grid, x: Array, direct: int, scratch: Array,
+    weights: Array, parameters: Array, out: Array, addend: Array,
+) -> None:  # fmt: skip
+    """1x1 convolution with stride 1: positions in one line, whatever the width.
+
+    x: (h, w, I). scratch: an empty array of the type that tiles read; direct: it is that of x and
+    a position fills whole groups. out, addend: uint8, flat; addend empty for none.
+    """
+    inputs = x.shape[2]
+    runs = np.zeros(1, np.int64)
+    job = start_job(layer, weights, runs, inputs * scratch.itemsize, grid.column_step)
+    block = np.zeros(BLOCK * inputs + SLACK, scratch.dtype)
+    line = x.reshape(x.size)
+    for k in range(begin * grid.width, end * grid.width, BLOCK):
+        count = min(BLOCK, end * grid.width - k)
+        source = line[(k - grid.top * grid.width) * inputs :]
+        if direct:
+            runs[0] = source.ctypes.data
+        else:
+            runs[0] = block.ctypes.data
+            for i in range(count * inputs):
+                block[i] = source[i]
+        at = 0
+        if addend.size:
+            at = addend.ctypes.data + grid.addend_origin + k * layer.channels * 2
+        to = out.ctypes.data + grid.origin + k * grid.column_step
+        panels(layer, job, weights, parameters, count, to, at)
+    block[0], runs[0] = 0, 0  # holds the arrays until here
+
+
+@jit
+def load_row(x: Array, y: int, left: int, target: Array) -> None:
+    """Row y of x from position -left on, zeros outside the picture."""
+    height, width, channels = x.shape
+    before = min(target.size, max(0, left) * channels)
+    skip = min(width, max(0, -left)) * channels
+    filled = min(target.size - before, width * channels - skip) if 0 <= y < height else 0
+    for i in range(before):
+        target[i] = 0
+    inner = target[before:]
+    if filled > 0:
+        row = x[y].reshape(width * channels)[skip:]
+        for i in range(filled):
+            inner[i] = row[i]
+    for i in range(max(0, filled), inner.size):
+        inner[i] = 0
+
+
+@jit
+def kernel_rows(
+    begin: int, end: int, layer: Layer, grid: Grid, x: Array, direct: int, scratch: Array,
+    weights: Array, parameters: Array, out: Array, addend: Array,
+) -> None:  # fmt: skip
+    """Convolution of any kernel and stride; arguments as in point_rows.
+
+    The rows that a kernel spans lie in a ring of kernel_y rows, each copied once.
+    """
+    inputs, kernel_y = x.shape[2], weights.shape[1]
+    step = grid.stride * inputs * scratch.itemsize
+    runs = np.zeros(kernel_y + 1, np.int64)
+    job = start_job(layer, weights, runs, step, grid.column_step)
+    job[TAP_STEP] = inputs * 2
+    samples = ((grid.width - 1) * grid.stride + grid.kernel_x) * inputs + SLACK
+    ring = np.zeros((max(1, kernel_y), samples), scratch.dtype)
+    held = np.full(kernel_y, -(2**62), np.int64)
+    for row in range(begin, end):
+        above = row * grid.stride - grid.top
+        for y in range(above, above + kernel_y):
+            if held[y % kernel_y] != y:
+                load_row(x, y, grid.left, ring[y % kernel_y])
+                held[y % kernel_y] = y
+        for k in range(0, grid.width, BLOCK):
+            for ky in range(kernel_y):
+                slot = (above + ky) % kernel_y
+                runs[ky] = ring.ctypes.data + slot * samples * ring.itemsize + k * step
+            at = 0
+            if addend.size:
+                position = row * grid.width + k
+                at = addend.ctypes.data + grid.addend_origin + position * layer.channels * 2
+            to = out.ctypes.data + grid.origin + row * grid.row_step + k * grid.column_step
+            panels(layer, job, weights, parameters, min(BLOCK, grid.width - k), to, at)
+    ring[0, 0], runs[0] = 0, 0  # holds the arrays until here
