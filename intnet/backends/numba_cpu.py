@@ -1,4 +1,4 @@
-"""The fast portable backend: numba loops over threads, the bits of `numpy_reference`."""
+"""The fast backend: SIMD tiles and numba loops over threads, the bits of `numpy_reference`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 
 from intnet.backends import numba_kernels as kernels
 from intnet.backends import reshape
-from intnet.backends.execute import Operation, execute
+from intnet.backends.execute import Backend, Compute, Rows, Step, execute
+from intnet.backends.fuse import steps
+from intnet.backends.reshape import same_rows
 from intnet.backends.simd import choose
 from intnet.backends.simd import linear as simd_linear
 from intnet.backends.threads import spread
@@ -17,17 +19,17 @@ from intnet.program import (
     DTYPES,
     Add,
     Array,
-    Clipped,
     Conv,
     ConvTranspose,
+    DepthToSpace,
     Div,
     Lut,
     Mul,
     Op,
     Program,
     Requantise,
+    SpaceToDepth,
 )
-from intnet.shapes import Size
 
 PACKED: WeakKeyDictionary[Op, Array] = WeakKeyDictionary()
 
@@ -35,9 +37,43 @@ PACKED: WeakKeyDictionary[Op, Array] = WeakKeyDictionary()
 def run(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Outputs of the program by name; see `execute` for shapes, ranges and errors.
 
-    INTNET_THREADS threads share each operation, by default one per processor.
+    INTNET_THREADS threads share each operation, by default one per processor. INTNET_SIMD names
+    the instruction set, by default the best one.
     """
-    return execute(program, inputs, OPERATIONS)
+    return execute(program, inputs, BACKEND)
+
+
+def compute(step: Step, inputs: list[Rows], out: Rows) -> None:
+    """In one pass where the instruction set has tiles for a step, else operation by operation."""
+    module = choose.load()
+    ready = module and simd_linear.packed(module, step, inputs[0].array.dtype)
+    if module and ready:
+        simd_linear.compute(module, step, ready, inputs, out)
+    else:
+        one_after_another(step, inputs, out)
+
+
+def one_after_another(step: Step, inputs: list[Rows], out: Rows) -> None:
+    """The operations of a step with tensors between them; see `fuse` for what there is."""
+    *before, last = step.ops
+    for op in before:
+        first, count, width = out.first, len(out.array), out.array.shape[1]
+        if isinstance(last, DepthToSpace):
+            first, count, width = first // last.block, count // last.block, width // last.block
+        between = Rows(between_rows(op, inputs[0], count, width), first, out.height)
+        OPERATIONS[type(op)](op, inputs[:1], between)
+        inputs = [between, *inputs[1:]]
+    if isinstance(last, Add) and before:
+        inputs = inputs if last.inputs[0] == before[-1].name else inputs[::-1]
+    OPERATIONS[type(last)](last, inputs, out)
+
+
+def between_rows(op: Op, x: Rows, rows: int, width: int) -> Array:
+    """An array for the rows of a space_to_depth or a convolution of x."""
+    if isinstance(op, SpaceToDepth):
+        return np.empty((rows, width, x.array.shape[2] * op.block**2), x.array.dtype)
+    assert isinstance(op, Conv)
+    return np.empty((rows, width, len(op.bias)), DTYPES[op.dtype])
 
 
 def packed(op: Conv | ConvTranspose) -> Array:
@@ -59,38 +95,29 @@ def widened(x: Array) -> Array:
     return x.astype(np.int16) if x.itemsize == 1 else x
 
 
-def empty(op: Clipped, size: Size, channels: int) -> Array:
-    """An output to be filled."""
-    return np.empty((*size, channels), DTYPES[op.dtype])
-
-
 def flat(x: Array) -> Array:
     """(h, w, channels) as (h, w * channels), the same memory."""
     return x.reshape(len(x), -1)
 
 
-def linear(op: Conv | ConvTranspose, inputs: list[Array], size: Size) -> Array:
-    """Convolution, depthwise convolution, transposed convolution."""
-    module = choose.load()
-    kind = module and simd_linear.kind_of(module, op, inputs[0])
-    if module and kind:
-        out = empty(op, size, len(op.bias))
-        simd_linear.linear(module, op, kind, inputs[0], out)
-        return out
-    x, weight = widened(inputs[0]), packed(op)
+def linear(op: Conv | ConvTranspose, inputs: list[Rows], out: Rows) -> None:
+    """Convolution, depthwise convolution, transposed convolution: plain loops."""
+    x, weight = widened(inputs[0].array), packed(op)
     ky, kx, groups, i, n = weight.shape
-    kernel = kernels.conv_transpose_rows
+    top, left, _, _ = op.padding
     if isinstance(op, Conv):
         kernel = kernels.conv_rows
+        top += inputs[0].first - out.first * op.stride
         if i == n == 1 and groups > 1:
             kernel, weight = kernels.depthwise_rows, weight.reshape(ky, kx, groups)
-    out = empty(op, size, groups * n)
-    top, left, _, _ = op.padding
+    else:
+        kernel = kernels.conv_transpose_rows
+        top += out.first - inputs[0].first * op.stride
     spread(
-        kernel, size[0], out.size * ky * kx * i, x, weight, contiguous(op.bias),
-        contiguous(op.multiplier), contiguous(op.shift), op.stride, top, left, op.lo, op.hi, out,
+        kernel, len(out.array), out.array.size * ky * kx * i, x, weight, contiguous(op.bias),
+        contiguous(op.multiplier), contiguous(op.shift), op.stride, top, left, op.lo, op.hi,
+        out.array,
     )  # fmt: skip
-    return out
 
 
 def contiguous(parameter: Array) -> Array:
@@ -98,54 +125,45 @@ def contiguous(parameter: Array) -> Array:
     return parameter if parameter.flags.carray else parameter.copy()
 
 
-def requantise(op: Requantise, inputs: list[Array], size: Size) -> Array:
+def requantise(op: Requantise, inputs: list[Rows], out: Rows) -> None:
     """Per channel."""
-    out = empty(op, size, inputs[0].shape[2])
+    x = same_rows(inputs[0], out)
     spread(
-        kernels.requantise_rows, size[0], out.size, inputs[0], contiguous(op.multiplier),
-        contiguous(op.shift), op.lo, op.hi, out,
+        kernels.requantise_rows, len(x), x.size, x, contiguous(op.multiplier),
+        contiguous(op.shift), op.lo, op.hi, out.array,
     )  # fmt: skip
-    return out
 
 
-def lut(op: Lut, inputs: list[Array], size: Size) -> Array:
+def lut(op: Lut, inputs: list[Rows], out: Rows) -> None:
     """Entry 0 belongs to the lowest value of the input's dtype."""
-    out, lowest = empty(op, size, inputs[0].shape[2]), int(np.iinfo(inputs[0].dtype).min)
-    table = contiguous(op.table)
-    spread(kernels.lut_rows, size[0], out.size, flat(inputs[0]), table, lowest, flat(out))
-    return out
+    x = same_rows(inputs[0], out)
+    table, lowest = contiguous(op.table), int(np.iinfo(x.dtype).min)
+    spread(kernels.lut_rows, len(x), x.size, flat(x), table, lowest, flat(out.array))
 
 
-def add(op: Add, inputs: list[Array], size: Size) -> Array:
+def add(op: Add, inputs: list[Rows], out: Rows) -> None:
     """clip(a + b)."""
-    a, b = inputs
-    out = empty(op, size, a.shape[2])
-    spread(kernels.add_rows, size[0], out.size, flat(a), flat(b), op.lo, op.hi, flat(out))
-    return out
+    a, b = (flat(same_rows(x, out)) for x in inputs)
+    spread(kernels.add_rows, len(a), a.size, a, b, op.lo, op.hi, flat(out.array))
 
 
-def mul(op: Mul, inputs: list[Array], size: Size) -> Array:
+def mul(op: Mul, inputs: list[Rows], out: Rows) -> None:
     """requantise(a * b)."""
-    out = empty(op, size, inputs[0].shape[2])
+    a, b = (same_rows(x, out) for x in inputs)
     spread(
-        kernels.mul_rows, size[0], out.size, *inputs, contiguous(op.multiplier),
-        contiguous(op.shift), op.lo, op.hi, out,
+        kernels.mul_rows, len(a), a.size, a, b, contiguous(op.multiplier), contiguous(op.shift),
+        op.lo, op.hi, out.array,
     )  # fmt: skip
-    return out
 
 
-def div(op: Div, inputs: list[Array], size: Size) -> Array:
+def div(op: Div, inputs: list[Rows], out: Rows) -> None:
     """The quotient rounded to nearest, ties toward plus infinity."""
-    a, b = inputs
-    out = empty(op, size, a.shape[2])
-    spread(
-        kernels.div_rows, size[0], out.size, flat(a), flat(b), op.left_shift, op.lo, op.hi,
-        flat(out),
-    )  # fmt: skip
-    return out
+    a, b = (flat(same_rows(x, out)) for x in inputs)
+    spread(kernels.div_rows, len(a), a.size, a, b, op.left_shift, op.lo, op.hi, flat(out.array))
 
 
-OPERATIONS: dict[type[Op], Operation] = {
+OPERATIONS: dict[type[Op], Compute] = {
     **reshape.OPERATIONS, Conv: linear, ConvTranspose: linear, Requantise: requantise, Lut: lut,
     Add: add, Mul: mul, Div: div,
 }  # fmt: skip
+BACKEND = Backend(steps, compute)

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from intnet.backends import reshape
-from intnet.backends.execute import Operation, execute
+from intnet.backends.execute import Backend, Compute, Rows, Step, execute, one_by_one
+from intnet.backends.reshape import same_rows
 from intnet.backends.rounding import round_shift
 from intnet.program import (
-    DTYPES,
     Add,
     Array,
     Clipped,
@@ -28,12 +28,17 @@ from intnet.program import (
     Program,
     Requantise,
 )
-from intnet.shapes import Size
 
 
 def run(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Outputs of the program by name; see `execute` for shapes, ranges and errors."""
-    return execute(program, inputs, OPERATIONS)
+    return execute(program, inputs, BACKEND)
+
+
+def compute(step: Step, inputs: list[Rows], out: Rows) -> None:
+    """Steps are single operations here."""
+    (op,) = step.ops
+    OPERATIONS[type(op)](op, inputs, out)
 
 
 def requantise(acc: Array, multiplier: Array, shift: Array, lo: int, hi: int) -> Array:
@@ -46,14 +51,23 @@ def requantise(acc: Array, multiplier: Array, shift: Array, lo: int, hi: int) ->
     return value
 
 
-def rescaled(op: Conv | ConvTranspose | Requantise | Mul, acc: Array) -> Array:
-    """Requantised by the operation's own parameters, in its dtype."""
-    return requantise(acc, op.multiplier, op.shift, op.lo, op.hi).astype(DTYPES[op.dtype])
+def rescaled(op: Conv | ConvTranspose | Requantise | Mul, acc: Array, out: Rows) -> None:
+    """Requantised by the operation's own parameters."""
+    out.array[:] = requantise(acc, op.multiplier, op.shift, op.lo, op.hi)
 
 
-def clipped(op: Clipped, value: Array) -> Array:
-    """Value (int64) within the operation's interval, in its dtype."""
-    return np.clip(value, op.lo, op.hi).astype(DTYPES[op.dtype])
+def clipped(op: Clipped, value: Array, out: Rows) -> None:
+    """Value (int64) within the operation's interval."""
+    out.array[:] = np.clip(value, op.lo, op.hi)
+
+
+def window(x: Rows, begin: int, end: int) -> Array:
+    """Rows [begin, end) as int32, zeros outside the picture."""
+    lo, hi = min(max(begin, 0), x.height), min(max(end, 0), x.height)
+    inside = x.array[lo - x.first : max(lo, hi) - x.first].astype(np.int32)
+    above = min(max(0, -begin), end - begin)
+    below = end - begin - above - len(inside)
+    return np.pad(inside, ((above, below), (0, 0), (0, 0)))
 
 
 def add_tap(acc: Array, x: Array, weight: Array, groups: int) -> None:
@@ -71,12 +85,14 @@ def add_tap(acc: Array, x: Array, weight: Array, groups: int) -> None:
         acc[:, :, outs] += np.einsum("hwi,in->hwn", x[:, :, ins], taps)
 
 
-def conv(op: Conv, inputs: list[Array], size: Size) -> Array:
+def conv(op: Conv, inputs: list[Rows], out: Rows) -> None:
     """Every tap of the kernel reads the padded picture at its own offset."""
-    (height, width), stride = size, op.stride
-    top, left, bottom, right = op.padding
-    x = np.pad(inputs[0].astype(np.int32), ((top, bottom), (left, right), (0, 0)))
-    n, kernel_y, kernel_x, _ = op.weight.shape
+    (height, width, n), stride = out.array.shape, op.stride
+    top, left, _, right = op.padding
+    _, kernel_y, kernel_x, _ = op.weight.shape
+    above = out.first * stride - top
+    x = window(inputs[0], above, above + (height - 1) * stride + kernel_y)
+    x = np.pad(x, ((0, 0), (left, right), (0, 0)))
     acc = np.empty((height, width, n), np.int32)
     acc[:] = op.bias
     for ky in range(kernel_y):
@@ -84,53 +100,67 @@ def conv(op: Conv, inputs: list[Array], size: Size) -> Array:
             rows = slice(ky, ky + (height - 1) * stride + 1, stride)
             columns = slice(kx, kx + (width - 1) * stride + 1, stride)
             add_tap(acc, x[rows, columns], op.weight[:, ky, kx].astype(np.int32), op.groups)
-    return rescaled(op, acc)
+    rescaled(op, acc, out)
 
 
-def conv_transpose(op: ConvTranspose, inputs: list[Array], size: Size) -> Array:
+def conv_transpose(op: ConvTranspose, inputs: list[Rows], out: Rows) -> None:
     """Every tap of the kernel writes the uncropped picture at its own offset."""
-    x, stride = inputs[0].astype(np.int32), op.stride
-    height, width, _ = x.shape
-    n, kernel_y, kernel_x, _ = op.weight.shape
-    acc = np.empty(((height - 1) * stride + kernel_y, (width - 1) * stride + kernel_x, n), np.int32)
+    (height, width, n), stride = out.array.shape, op.stride
+    top, left, _, _ = op.padding
+    _, kernel_y, kernel_x, _ = op.weight.shape
+    # uncropped rows [begin * stride, ...) cover those wanted and all that their inputs reach
+    begin = min((out.first + top - kernel_y + 1) // stride, (out.first + top) // stride)
+    end = (out.first + top + height - 1) // stride + 1
+    x = window(inputs[0], begin, end)
+    acc = np.empty(((len(x) - 1) * stride + max(kernel_y, stride),
+                    (x.shape[1] - 1) * stride + kernel_x, n), np.int32)  # fmt: skip
     acc[:] = op.bias
     for ky in range(kernel_y):
         for kx in range(kernel_x):
-            rows = slice(ky, ky + (height - 1) * stride + 1, stride)
-            columns = slice(kx, kx + (width - 1) * stride + 1, stride)
+            rows = slice(ky, ky + (len(x) - 1) * stride + 1, stride)
+            columns = slice(kx, kx + (x.shape[1] - 1) * stride + 1, stride)
             add_tap(acc[rows, columns], x, op.weight[:, ky, kx].astype(np.int32), op.groups)
-    top, left, _, _ = op.padding
-    return rescaled(op, acc[top : top + size[0], left : left + size[1]])
+    first = out.first + top - begin * stride
+    rescaled(op, acc[first : first + height, left : left + width], out)
 
 
-def requantise_op(op: Requantise, inputs: list[Array], size: Size) -> Array:
+def requantise_op(op: Requantise, inputs: list[Rows], out: Rows) -> None:
     """Per channel."""
-    return rescaled(op, inputs[0])
+    rescaled(op, same_rows(inputs[0], out), out)
 
 
-def lut(op: Lut, inputs: list[Array], size: Size) -> Array:
+def lut(op: Lut, inputs: list[Rows], out: Rows) -> None:
     """Entry 0 belongs to the lowest value of the input's dtype."""
-    lowest = int(np.iinfo(inputs[0].dtype).min)
-    return op.table[inputs[0].astype(np.int64) - lowest].astype(DTYPES[op.dtype])
+    x = same_rows(inputs[0], out)
+    out.array[:] = op.table[x.astype(np.int64) - int(np.iinfo(x.dtype).min)]
 
 
-def add(op: Add, inputs: list[Array], size: Size) -> Array:
+def both(inputs: list[Rows], out: Rows) -> tuple[Array, Array]:
+    """The rows of two inputs as int64."""
+    a, b = (same_rows(x, out).astype(np.int64) for x in inputs)
+    return a, b
+
+
+def add(op: Add, inputs: list[Rows], out: Rows) -> None:
     """clip(a + b)."""
-    return clipped(op, inputs[0].astype(np.int64) + inputs[1])
+    a, b = both(inputs, out)
+    clipped(op, a + b, out)
 
 
-def mul(op: Mul, inputs: list[Array], size: Size) -> Array:
+def mul(op: Mul, inputs: list[Rows], out: Rows) -> None:
     """requantise(a * b)."""
-    return rescaled(op, inputs[0].astype(np.int64) * inputs[1])
+    a, b = both(inputs, out)
+    rescaled(op, a * b, out)
 
 
-def div(op: Div, inputs: list[Array], size: Size) -> Array:
+def div(op: Div, inputs: list[Rows], out: Rows) -> None:
     """floor((2 * n + b) / (2 * b)): n / b to nearest, ties toward plus infinity."""
-    n, b = inputs[0].astype(np.int64) << op.left_shift, inputs[1].astype(np.int64)
-    return clipped(op, (2 * n + b) // (2 * b))
+    a, b = both(inputs, out)
+    clipped(op, (2 * (a << op.left_shift) + b) // (2 * b), out)
 
 
-OPERATIONS: dict[type[Op], Operation] = {
+OPERATIONS: dict[type[Op], Compute] = {
     **reshape.OPERATIONS, Conv: conv, ConvTranspose: conv_transpose, Requantise: requantise_op,
     Lut: lut, Add: add, Mul: mul, Div: div,
 }  # fmt: skip
+BACKEND = Backend(one_by_one, compute)

@@ -52,8 +52,8 @@ class Grid(NamedTuple):
     """Where output row r, column c of a layer lies and what it reads.
 
     It reads rows r * stride - top + ky, columns c * stride - left + kx. width: columns.
-    Bytes from the start of the outputs: origin + r * row_step + c * column_step, and of what is
-    added: addend_origin + (r * width + c) * channels * 2.
+    Bytes from the start of the outputs: origin + r * row_step + c * column_step. What is added lies
+    in order.
     """
 
     kernel_x: int
@@ -64,7 +64,6 @@ class Grid(NamedTuple):
     origin: int
     row_step: int
     column_step: int
-    addend_origin: int
 
 
 @intrinsic  # type: ignore[misc]  # untyped decorator
@@ -137,7 +136,7 @@ def point_rows(
                 block[i] = source[i]
         at = 0
         if addend.size:
-            at = addend.ctypes.data + grid.addend_origin + k * layer.channels * 2
+            at = addend.ctypes.data + k * layer.channels * 2
         to = out.ctypes.data + grid.origin + k * grid.column_step
         panels(layer, job, weights, parameters, count, to, at)
     block[0], runs[0] = 0, 0  # holds the arrays until here
@@ -191,7 +190,7 @@ def kernel_rows(
             at = 0
             if addend.size:
                 position = row * grid.width + k
-                at = addend.ctypes.data + grid.addend_origin + position * layer.channels * 2
+                at = addend.ctypes.data + position * layer.channels * 2
             to = out.ctypes.data + grid.origin + row * grid.row_step + k * grid.column_step
             panels(layer, job, weights, parameters, min(BLOCK, grid.width - k), to, at)
     ring[0, 0], runs[0] = 0, 0  # holds the arrays until here

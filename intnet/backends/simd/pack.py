@@ -1,11 +1,15 @@
 """Weights and parameters in the order in which a tile reads them; made once per operation.
 
 Panel p holds the output channels p * NR .. p * NR + NR - 1, the last one padded with zeros.
+
+    weights: int8 or int16 (panels, runs, groups, NR, values of a group)
+    parameters: int32 (panels, 5 * NR): bias, multiplier, shift (less 32 if all are 32 or more),
+        then rounding as int64 in the order of `Isa.halves`, register by register
+
+Both begin at a multiple of 64 bytes.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,17 +17,7 @@ from intnet.backends.simd.emit import GROUP_BYTES, Isa
 from intnet.program import Array
 
 
-class Panels(NamedTuple):
-    """What tiles read: arrays aligned to 64 bytes and the shape of the sum.
-
-    weights: int8 or int16 (panels, runs, groups, NR, values of a group).
-    parameters: int32 (panels, 5 * NR): bias, multiplier, shift (less 32 if high), then
-        rounding as int64 in the order of `Isa.halves`, register by register.
-    """
-
-    weights: Array
-    parameters: Array
-    high: bool
+WORD = 32
 
 
 def aligned(shape: tuple[int, ...], dtype: type[np.integer]) -> Array:
@@ -35,7 +29,7 @@ def aligned(shape: tuple[int, ...], dtype: type[np.integer]) -> Array:
 
 
 def weights(isa: Isa, kind: str, weight: Array) -> Array:
-    """weight: (N, runs, k) -> Panels.weights; kind: "u8" or "s16"."""
+    """weight: (N, runs, k); kind: "u8" or "s16"."""
     dtype = np.int8 if kind == "u8" else np.int16
     n, runs, k = weight.shape
     size = GROUP_BYTES // np.dtype(dtype).itemsize  # values of a group
@@ -59,14 +53,12 @@ def depthwise_weights(isa: Isa, weight: Array) -> Array:
     return packed
 
 
-def parameters(isa: Isa, bias: Array, multiplier: Array, shift: Array) -> tuple[Array, bool]:
-    """Panels.parameters and whether every shift is at least 32."""
+def parameters(isa: Isa, bias: Array, multiplier: Array, shift: Array, *, high: bool) -> Array:
+    """Panels.parameters; high: every shift is at least 32."""
     n, columns = len(bias), isa.columns
     panels = -(-n // columns)
-    high = int(shift.min()) >= 32
     rows = np.zeros((3, panels * columns), np.int32)
-    rows[0, :n], rows[1, :n], rows[2, :n] = bias, multiplier, shift - 32 if high else shift
-    rows[2, n:] = 1
+    rows[:, :n] = bias, multiplier, shift - WORD if high else shift
     rounding = np.zeros(panels * columns, np.int64)
     rounding[:n] = np.int64(1) << (shift.astype(np.int64) - 1)
     first, second = isa.halves()
@@ -74,4 +66,4 @@ def parameters(isa: Isa, bias: Array, multiplier: Array, shift: Array) -> tuple[
     packed = aligned((panels, 5 * columns), np.int32)
     packed[:, : 3 * columns] = rows.reshape(3, panels, columns).swapaxes(0, 1).reshape(panels, -1)
     packed[:, 3 * columns :] = by_register.view(np.int32)
-    return packed, high
+    return packed
