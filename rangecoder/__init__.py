@@ -1,8 +1,7 @@
-"""Integers in, bytes out: an exact range coder over tables of integer frequencies.
+"""A range coder for integers with a table of probabilities per symbol.
 
-Knows no networks.  `reference` is the slow, obvious form and `coder` the same loops compiled;
-both write the same bytes.  Importing compiles nothing: numba compiles (or loads its cache) at the
-first call.
+Exact integers in, the same bytes out on every machine. `FORMAT.md` is the specification; the
+compiled coder is loaded at the first call.
 
 >>> import numpy as np
 >>> import rangecoder
@@ -14,8 +13,10 @@ first call.
 [0, 0, -1, 1, 0, 700]
 """
 
-from rangecoder.coder import decode, encode
+from typing import TYPE_CHECKING, Any
+
 from rangecoder.errors import PayloadError, RangeCoderError, TableError
+from rangecoder.layout import lanes_for
 from rangecoder.tables import (
     PRECISION,
     SYMBOL_MAX,
@@ -28,10 +29,15 @@ from rangecoder.tables import (
     validate,
 )
 
+if TYPE_CHECKING:
+    from rangecoder.coder import Decoder, Encoder, decode, encode
+
 __all__ = [
     "PRECISION",
     "SYMBOL_MAX",
     "SYMBOL_MIN",
+    "Decoder",
+    "Encoder",
     "PayloadError",
     "RangeCoderError",
     "TableError",
@@ -41,6 +47,17 @@ __all__ = [
     "encode",
     "from_bytes",
     "ideal_bits",
+    "lanes_for",
     "to_bytes",
     "validate",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs the compiler (half a second to import), when it is first asked for."""
+    if name in ("Decoder", "Encoder", "decode", "encode"):
+        from rangecoder import coder  # noqa: PLC0415  # the point of this function
+
+        return getattr(coder, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

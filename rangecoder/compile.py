@@ -16,3 +16,11 @@ def jit(function: Callable[P, R]) -> Callable[P, R]:
     """
     compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return cast("Callable[P, R]", compiled)
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """As `jit`, but copied into each caller: LLVM alone does not inline functions of many arrays."""
+    return cast(
+        Callable[P, R],
+        numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function),
+    )

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from rangecoder.errors import PayloadError
+from rangecoder.layout import check_lanes, join, split
 from rangecoder.tables import PRECISION, SYMBOL_MAX, SYMBOL_MIN, Tables
 
 TOP = 62  # bits of the window on the code
@@ -20,8 +21,10 @@ REST = TOP - WORD  # bits of low that stay when a word leaves
 MAX_PREFIX = 15  # an excess is at most 65534, so that excess + 1 has at most 16 bits
 
 
-def encode(symbols: Sequence[int], indexes: Sequence[int], tables: Tables) -> bytes:
-    """Code symbols[i] with table indexes[i]; no symbols give no bytes.
+def encode(
+    symbols: Sequence[int], indexes: Sequence[int], tables: Tables, lanes: int = 1
+) -> bytes:
+    """Code symbols[i] with table indexes[i] in lane i % lanes; see `layout`.
 
     symbols: ints within [-32768, 32767].  indexes: as many ints within [0, n_tables).
     Raises ValueError for anything else.
@@ -29,6 +32,25 @@ def encode(symbols: Sequence[int], indexes: Sequence[int], tables: Tables) -> by
     if len(symbols) != len(indexes):
         msg = f"symbols: {len(symbols)}, but {len(indexes)} indexes; must be equal"
         raise ValueError(msg)
+    check_lanes(lanes)
+    return join([encode_lane(symbols[k::lanes], indexes[k::lanes], tables) for k in range(lanes)])
+
+
+def decode(data: bytes, indexes: Sequence[int], tables: Tables, lanes: int = 1) -> list[int]:
+    """Inverse of `encode`, one symbol per index.
+
+    Raises PayloadError unless data is exactly what `encode` writes for the result, ValueError for
+    a table index outside [0, n_tables).
+    """
+    check_lanes(lanes)
+    symbols = [0] * len(indexes)
+    for lane, part in enumerate(split(data, lanes)):
+        symbols[lane::lanes] = decode_lane(part, indexes[lane::lanes], tables)
+    return symbols
+
+
+def encode_lane(symbols: Sequence[int], indexes: Sequence[int], tables: Tables) -> bytes:
+    """The bytes of one lane; no symbols give no bytes."""
     # Invariant: 2**30 <= range_ <= 2**62, 0 <= low, low + range_ < 2**63.
     low, range_ = 0, 1 << TOP
     words: list[int] = []
@@ -45,12 +67,8 @@ def encode(symbols: Sequence[int], indexes: Sequence[int], tables: Tables) -> by
     return b"".join(word.to_bytes(4, "big") for word in words).rstrip(b"\0")
 
 
-def decode(data: bytes, indexes: Sequence[int], tables: Tables) -> list[int]:
-    """Inverse of `encode`, one symbol per index.
-
-    Raises PayloadError unless data is exactly what `encode` writes for the result, ValueError for
-    a table index outside [0, n_tables).
-    """
+def decode_lane(data: bytes, indexes: Sequence[int], tables: Tables) -> list[int]:
+    """Inverse of `encode_lane`."""
     decoder = Decoder(data)
     symbols = [decoder.symbol(index, tables) for index in indexes]
     decoder.check_end()

@@ -62,12 +62,12 @@ def clipped(op: Clipped, value: Array, out: Rows) -> None:
 
 
 def window(x: Rows, begin: int, end: int) -> Array:
-    """Rows [begin, end) as int32, zeros outside the picture."""
-    lo, hi = min(max(begin, 0), x.height), min(max(end, 0), x.height)
-    inside = x.array[lo - x.first : max(lo, hi) - x.first].astype(np.int32)
-    above = min(max(0, -begin), end - begin)
-    below = end - begin - above - len(inside)
-    return np.pad(inside, ((above, below), (0, 0), (0, 0)))
+    """Rows [begin, end) as int32, zeros outside the picture and where no row is at hand."""
+    window = np.zeros((end - begin, *x.array.shape[1:]), np.int32)
+    lo, hi = max(begin, x.first), min(end, x.first + len(x.array))
+    if lo < hi:
+        window[lo - begin : hi - begin] = x.array[lo - x.first : hi - x.first]
+    return window
 
 
 def add_tap(acc: Array, x: Array, weight: Array, groups: int) -> None:
