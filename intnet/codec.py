@@ -3,36 +3,42 @@
 encode: x -> y -> z;  z coded with static tables;  prior(z) -> mean, table index per symbol;
         symbols of y coded with those tables
 decode: z -> prior -> the same tables -> symbols -> y_hat -> x_hat
+
+Everything but pixels, y and z passes in strips of rows, so that memory grows with the width of a
+picture alone; see `backends.execute`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 import rangecoder
-from intnet import backends, container, latents
+from intnet import backends, container
+from intnet.backends.execute import Stream
 from intnet.errors import ModelError, StreamError
+from intnet.latents import Int32Array
 from intnet.model_file import QUALITIES, Y_STRIDE, Z_STRIDE, Model
 from intnet.program import DTYPES, Array, Port
 
 Pixels = npt.NDArray[np.uint8]
+STRIP = 2**20  # pixels in a strip, as far as 64 rows allow
 
 
 class Analysed(NamedTuple):
     """A picture seen through the encoder's networks; every quality is coded from it.
 
-    y, mean, scale_index: (ceil(h / 16), ceil(w / 16), M); z: (ceil(h / 64), ceil(w / 64), Z).
+    y: (ceil(h / 16), ceil(w / 16), M); z: (ceil(h / 64), ceil(w / 64), Z).
     """
 
     y: Array
     z: Array
-    mean: Array
-    scale_index: Array
     height: int
     width: int
     grey: bool
@@ -51,16 +57,47 @@ def cells(side: int, stride: int) -> int:
 
 
 def run(model: Model, program: str, x: Array, backend: str) -> list[Array]:
-    """Outputs, in order, of a program with one input."""
+    """Outputs, in order, of a program with one input, checked and run as a whole."""
     p = model.programs[program]
     outputs = backends.load(backend).run(p, {p.inputs[0].name: x})
     return [outputs[name] for name in p.outputs]
 
 
-def prior(model: Model, z: Array, height: int, width: int, backend: str) -> list[Array]:
-    """[mean, index] on the grid of y."""
+def strip_rows(width: int) -> int:
+    """Picture rows of a strip, a multiple of 64."""
+    return max(1, STRIP // (width * Z_STRIDE)) * Z_STRIDE
+
+
+def stream_of(model: Model, program: str, size: tuple[int, int], backend: str) -> Stream:
+    """A program with one input of `size`, to be fed strips."""
+    p = model.programs[program]
+    return Stream(p, {p.inputs[0].name: size}, backends.load(backend).BACKEND)
+
+
+def push(stream: Stream, x: Array) -> list[Array]:
+    """Feed a program with one input; its outputs in order."""
+    outputs = stream.push({stream.program.inputs[0].name: x})
+    return [outputs[name] for name in stream.program.outputs]
+
+
+def prior_strips(
+    model: Model, z: Array, height: int, width: int, backend: str
+) -> Iterator[tuple[Array, Array]]:
+    """Rows of mean and index on the grid of y, from top to bottom."""
     rows, columns = cells(height, Y_STRIDE), cells(width, Y_STRIDE)
-    return [np.ascontiguousarray(t[:rows, :columns]) for t in run(model, "prior", z, backend)]
+    stream, step = stream_of(model, "prior", z.shape[:2], backend), strip_rows(width) // Z_STRIDE
+    done = 0
+    for begin in range(0, len(z), step):
+        both = push(stream, z[begin : begin + step])
+        mean, index = (np.ascontiguousarray(t[: rows - done, :columns]) for t in both)
+        done += len(mean)
+        yield mean, index
+
+
+def prior(model: Model, z: Array, height: int, width: int, backend: str) -> list[Array]:
+    """[mean, index] of a whole picture on the grid of y."""
+    strips = prior_strips(model, z, height, width, backend)
+    return [np.concatenate(rows) for rows in zip(*strips, strict=True)]
 
 
 def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
@@ -71,15 +108,28 @@ def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
     height, width, channels = pixels.shape
     if min(height, width) < 1 or height * width > container.MAX_PIXELS:
         raise ValueError(f"pixels: {width}x{height}, must be 1 to {container.MAX_PIXELS} pixels")
-    pad = ((0, -height % Z_STRIDE), (0, -width % Z_STRIDE), (0, 0))
-    x = np.broadcast_to(
-        np.pad(pixels, pad, mode="edge"), (height + pad[0][1], width + pad[1][1], 3)
-    )
-    (y,) = run(model, "analysis", np.ascontiguousarray(x), backend)
-    (z,) = run(model, "hyper_analysis", y, backend)
-    mean, index = prior(model, z, height, width, backend)
-    y = np.ascontiguousarray(y[: mean.shape[0], : mean.shape[1]])
-    return Analysed(y, z, mean, index, height, width, channels == 1)
+    rows, columns = (Z_STRIDE * cells(side, Z_STRIDE) for side in (height, width))
+    analysis = stream_of(model, "analysis", (rows, columns), backend)
+    hyper = stream_of(model, "hyper_analysis", (rows // Y_STRIDE, columns // Y_STRIDE), backend)
+    y_port = port(model, "hyper_analysis")
+    grid = cells(height, Y_STRIDE), cells(width, Y_STRIDE)
+    y, z, done = np.empty((*grid, y_port.channels), DTYPES[y_port.dtype]), [], 0
+    for begin in range(0, rows, strip_rows(width)):
+        (part,) = push(analysis, padded(pixels, begin, min(rows, begin + strip_rows(width))))
+        y[done : done + len(part)] = part[: grid[0] - done, : grid[1]]
+        done += len(part)
+        z += push(hyper, part)
+    return Analysed(y, np.concatenate(z), height, width, channels == 1)
+
+
+def padded(pixels: Pixels, begin: int, end: int) -> Pixels:
+    """Rows [begin, end) as RGB; edges repeat below the picture and up to 64 * n columns."""
+    height, width, channels = pixels.shape
+    if end <= height and width % Z_STRIDE == 0 and channels == 3:
+        return pixels[begin:end]
+    rows = pixels[min(begin, height - 1) : end]
+    edges = (0, end - begin - len(rows)), (0, -width % Z_STRIDE), (0, 0)
+    return np.broadcast_to(np.pad(rows, edges, mode="edge"), (end - begin, width + edges[1][1], 3))
 
 
 def z_indexes(z_shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
@@ -89,14 +139,25 @@ def z_indexes(z_shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
     ).ravel()
 
 
+def symbol_strips(
+    a: Analysed, model: Model, quality: int, backend: str
+) -> Iterator[tuple[Int32Array, npt.NDArray[np.uint8], Array]]:
+    """Rows of symbols of y, of the table of each, and of their means."""
+    latents, done = backends.load(backend).latents, 0
+    for mean, index in prior_strips(model, a.z, a.height, a.width, backend):
+        tables = latents.table_indexes(index, model.scaling, quality, model.y_tables.n_tables)
+        y = a.y[done : done + len(mean)]
+        yield latents.quantise(y, mean, tables, model.scaling, quality), tables, mean
+        done += len(mean)
+
+
 def y_symbols(
-    a: Analysed, model: Model, quality: int
-) -> tuple[latents.Int32Array, npt.NDArray[np.uint8]]:
-    """Symbols of y and the table of each, on the grid of y."""
-    tables = latents.table_indexes(
-        a.scale_index, model.scaling, quality, len(model.y_tables.minimum)
-    )
-    return latents.quantise(a.y, a.mean, tables, model.scaling, quality), tables
+    a: Analysed, model: Model, quality: int, backend: str = "numba"
+) -> tuple[Int32Array, npt.NDArray[np.uint8]]:
+    """Symbols of a whole picture and the table of each, on the grid of y."""
+    strips = zip(*symbol_strips(a, model, quality, backend), strict=True)
+    symbols, tables, _ = (np.concatenate(rows) for rows in strips)
+    return symbols, tables
 
 
 def code(
@@ -108,18 +169,21 @@ def code(
     """
     if not 0 <= quality < QUALITIES:
         raise ValueError(f"quality: {quality}, must be in 0..{QUALITIES - 1}")
-    symbols, tables = y_symbols(a, model, quality)
     z_payload = rangecoder.encode(
-        a.z.astype(np.int32).ravel(), z_indexes(a.z.shape), model.z_tables
+        a.z.astype(np.int32).ravel(), z_indexes(a.z.shape), model.z_tables,
+        rangecoder.lanes_for(a.z.size),
+    )  # fmt: skip
+    encoder = rangecoder.Encoder(model.y_tables, rangecoder.lanes_for(a.y.size))
+    size, crc = (a.height, a.width), 0
+    picture = Reconstruction(model, quality, size, a.grey, backend) if verify else None
+    for symbols, tables, mean in symbol_strips(a, model, quality, backend):
+        encoder.push(symbols.ravel(), tables.ravel())
+        if picture:
+            crc = zlib.crc32(picture.push(symbols, mean).data, crc)
+    header = container.Header(
+        model.model_id, quality, a.width, a.height, a.grey, crc if verify else None
     )
-    y_payload = rangecoder.encode(symbols.ravel(), tables.ravel(), model.y_tables)
-    crc = None
-    if verify:
-        size = a.height, a.width
-        pixels = reconstruct(symbols, a.mean, model, quality, size, a.grey, backend)
-        crc = zlib.crc32(pixels.data)
-    header = container.Header(model.model_id, quality, a.width, a.height, a.grey, crc)
-    return container.pack(container.Stream(header, z_payload, y_payload))
+    return container.pack(container.Stream(header, z_payload, encoder.finish()))
 
 
 def encode(
@@ -129,15 +193,28 @@ def encode(
     return code(analyse(pixels, model, backend), model, quality, backend, verify=verify)
 
 
-def reconstruct(
-    symbols: latents.Int32Array, mean: Array, model: Model, quality: int,
-    size: tuple[int, int], grey: bool, backend: str,
-) -> Pixels:  # fmt: skip
-    """Samples of a picture of size (height, width) from its symbols."""
-    y_hat = latents.dequantise(symbols, mean, model.scaling, quality, port(model, "synthesis"))
-    (x_hat,) = run(model, "synthesis", y_hat, backend)
-    x_hat = x_hat[: size[0], : size[1]]
-    return np.ascontiguousarray(luma(x_hat) if grey else x_hat)
+class Reconstruction:
+    """The decoder's last network, fed rows of symbols; gives rows of samples.
+
+    size: (height, width) of the picture.
+    """
+
+    def __init__(
+        self, model: Model, quality: int, size: tuple[int, int], grey: bool, backend: str
+    ) -> None:
+        self.model, self.quality, self.grey = model, quality, grey
+        self.latents, self.left, self.width = backends.load(backend).latents, *size
+        grid = cells(size[0], Y_STRIDE), cells(size[1], Y_STRIDE)
+        self.synthesis = stream_of(model, "synthesis", grid, backend)
+
+    def push(self, symbols: Int32Array, mean: Array) -> Pixels:
+        """The samples that the next rows of symbols and means complete: uint8 (rows, w, 1 or 3)."""
+        scaling, y_port = self.model.scaling, port(self.model, "synthesis")
+        y_hat = self.latents.dequantise(symbols, mean, scaling, self.quality, y_port)
+        (x_hat,) = push(self.synthesis, y_hat)
+        x_hat = x_hat[: self.left, : self.width]
+        self.left -= len(x_hat)
+        return np.ascontiguousarray(luma(x_hat) if self.grey else x_hat)
 
 
 def luma(x: Pixels) -> Pixels:
@@ -170,38 +247,63 @@ def decode(
     """Stream to samples. Raises StreamError for anything that `encode` would not have written."""
     header, z_payload, y_payload = container.unpack(stream, max_pixels)
     model = choose(models, header.model_id)
-    size = header.height, header.width
-    z = decode_z(z_payload, model, size)
-    mean, index = prior(model, z, *size, backend)
-    tables = latents.table_indexes(
-        index, model.scaling, header.quality, len(model.y_tables.minimum)
-    )
-    symbols = decode_payload("y", y_payload, tables.ravel(), model.y_tables).reshape(mean.shape)
-    pixels = reconstruct(symbols, mean, model, header.quality, size, header.grey, backend)
-    if header.pixel_crc is not None and zlib.crc32(pixels.data) != header.pixel_crc:
-        got = zlib.crc32(pixels.data)
+    pixels = np.empty((header.height, header.width, 1 if header.grey else 3), np.uint8)
+    done = crc = 0
+    for rows in decoded_strips(header, z_payload, y_payload, model, backend):
+        pixels[done : done + len(rows)] = rows
+        done += len(rows)
+        crc = zlib.crc32(rows.data, crc)
+    if header.pixel_crc is not None and crc != header.pixel_crc:
         raise StreamError(
-            f"stream: decoded samples have CRC {got:08x}, encoder saw {header.pixel_crc:08x}"
+            f"stream: decoded samples have CRC {crc:08x}, encoder saw {header.pixel_crc:08x}"
         )
     return Decoded(pixels, header)
 
 
-def decode_z(payload: bytes, model: Model, size: tuple[int, int]) -> Array:
+def decoded_strips(
+    header: container.Header, z_payload: bytes, y_payload: bytes, model: Model, backend: str
+) -> Iterator[Pixels]:
+    """Rows of samples from top to bottom. Raises StreamError naming the stage that fails."""
+    size, latents = (header.height, header.width), backends.load(backend).latents
+    z = decode_z(z_payload, model, size, header.minor)
+    grid = cells(size[0], Y_STRIDE) * cells(size[1], Y_STRIDE)
+    lanes = lanes_of(header.minor, grid * port(model, "synthesis").channels)
+    picture = Reconstruction(model, header.quality, size, header.grey, backend)
+    with stage("y"):
+        decoder = rangecoder.Decoder(y_payload, model.y_tables, lanes)
+    for mean, index in prior_strips(model, z, *size, backend):
+        tables = latents.table_indexes(
+            index, model.scaling, header.quality, model.y_tables.n_tables
+        )
+        with stage("y"):
+            symbols = decoder.pull(tables.ravel()).reshape(mean.shape)
+        yield picture.push(symbols, mean)
+    with stage("y"):
+        decoder.finish()
+
+
+def lanes_of(minor: int, symbols: int) -> int:
+    """Lanes of a payload of so many symbols in a stream of version 1.minor."""
+    return rangecoder.lanes_for(symbols) if minor else 1
+
+
+def decode_z(payload: bytes, model: Model, size: tuple[int, int], minor: int) -> Array:
     """Hyper-latents (ceil(h / 64), ceil(w / 64), Z) within the prior's input port."""
     z_port = port(model, "prior")
     shape = (*(cells(side, Z_STRIDE) for side in size), z_port.channels)
-    z = decode_payload("z", payload, z_indexes(shape), model.z_tables)
+    lanes = lanes_of(minor, math.prod(shape))
+    with stage("z"):
+        z = rangecoder.decode(payload, z_indexes(shape), model.z_tables, lanes)
     if z.min() < z_port.lo or z.max() > z_port.hi:
         got = f"{z.min()}..{z.max()}"
         raise StreamError(f"stream, stage z: symbols {got}, must be in {z_port.lo}..{z_port.hi}")
     return z.reshape(shape).astype(DTYPES[z_port.dtype])
 
 
-def decode_payload(
-    stage: str, payload: bytes, indexes: Array, tables: rangecoder.Tables
-) -> latents.Int32Array:
-    """Symbols of one payload; a malformed one is a StreamError that names the stage."""
+@contextlib.contextmanager
+def stage(name: str) -> Iterator[None]:
+    """A malformed payload is a StreamError that names the stage."""
     try:
-        return rangecoder.decode(payload, indexes, tables)
+        yield
     except rangecoder.PayloadError as error:
-        raise StreamError(f"stream, stage {stage}: {error}") from None
+        raise StreamError(f"stream, stage {name}: {error}") from None

@@ -3,7 +3,7 @@
 Little-endian. Offsets in bytes:
 
     0   6  magic 89 'I' 'N' 0D 0A 1A     damaged by any text-mode transfer
-    6   1  major version, 1              7   1  minor version, 0
+    6   1  major version, 1              7   1  minor version, 0 or 1
     8   8  model id                      first 8 bytes of the model's SHA-256
    16   1  flags                         bit 0: grey, bit 1: pixel CRC present, others zero
    17   1  quality                       0..63
@@ -13,7 +13,9 @@ Little-endian. Offsets in bytes:
    ..   z payload, y payload             the y payload ends where the checksum starts
    last 4  CRC-32 of everything before it
 
-CRC-32 is that of zlib and PNG: every language has it in its standard library.
+Minor version 0 has one lane in each payload, minor version 1 `rangecoder.lanes_for` its symbols;
+1 is written, both are read. CRC-32 is that of zlib and PNG: every language has it in its standard
+library.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ from typing import NamedTuple
 from intnet.errors import StreamError
 
 MAGIC = b"\x89IN\r\n\x1a"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 GREY, PIXEL_CRC = 1, 2
 QUALITIES = 64
-MAX_PIXELS = 2**26
+MAX_PIXELS = 2**28
 MAX_SIDE = 2**24
 FIXED = struct.Struct("<6sBB8sBBIII")
 U32 = struct.Struct("<I")
@@ -43,6 +45,7 @@ class Header(NamedTuple):
     height: int
     grey: bool
     pixel_crc: int | None
+    minor: int = MINOR
 
 
 class Stream(NamedTuple):
@@ -59,7 +62,7 @@ def pack(stream: Stream) -> bytes:
     crc = b"" if head.pixel_crc is None else U32.pack(head.pixel_crc)
     flags = GREY * head.grey | PIXEL_CRC * (head.pixel_crc is not None)
     fixed = FIXED.pack(
-        MAGIC, MAJOR, MINOR, head.model_id, flags, head.quality,
+        MAGIC, MAJOR, head.minor, head.model_id, flags, head.quality,
         head.width, head.height, len(stream.z),
     )  # fmt: skip
     body = fixed + crc + stream.z + stream.y
@@ -78,9 +81,10 @@ def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
     if len(data) < FIXED.size + U32.size:
         raise StreamError(f"stream: {len(data)} bytes, header and checksum need {FIXED.size + 4}")
     _, major, minor, model_id, flags, quality, width, height, z_bytes = FIXED.unpack_from(data)
-    if (major, minor) != (MAJOR, MINOR):
+    if major != MAJOR or minor > MINOR:
         raise StreamError(
-            f"stream: format version {major}.{minor}, this decoder reads {MAJOR}.{MINOR}"
+            f"stream: format version {major}.{minor}, this decoder reads {MAJOR}.0 to "
+            f"{MAJOR}.{MINOR}"
         )
     body, (crc,) = data[: -U32.size], U32.unpack(data[-U32.size :])
     if zlib.crc32(body) != crc:
@@ -92,7 +96,7 @@ def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
         available = len(body) - start
         raise StreamError(f"stream: z payload of {z_bytes} bytes, only {available} are there")
     pixel_crc = U32.unpack_from(body, FIXED.size)[0] if flags & PIXEL_CRC else None
-    header = Header(model_id, quality, width, height, bool(flags & GREY), pixel_crc)
+    header = Header(model_id, quality, width, height, bool(flags & GREY), pixel_crc, minor)
     return Stream(header, body[start : start + z_bytes], body[start + z_bytes :])
 
 

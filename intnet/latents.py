@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from intnet.backends.rounding import round_shift
 from intnet.model_file import Scaling
-from intnet.program import Array, Port
+from intnet.program import DTYPES, Array, Port
 
 Int32Array = npt.NDArray[np.int32]
 SYMBOL_MAX = 2**15 - 1
@@ -46,4 +46,4 @@ def dequantise(
     """y_hat = clip(mean + round_shift(symbol * inverse_gain, inverse_shift)), in port's dtype."""
     scaled = symbols.astype(np.int64) * scaling.inverse_gain[quality]
     y_hat: Array = mean + round_shift(scaled, scaling.inverse_shift)
-    return np.clip(y_hat, port.lo, port.hi).astype(mean.dtype)
+    return np.clip(y_hat, port.lo, port.hi).astype(DTYPES[port.dtype])

@@ -51,9 +51,7 @@ UInt32Array = npt.NDArray[np.uint32]
 Int = int | np.int64  # compiled, both are int64
 
 
-def encode(
-    symbols: Int32Array, indexes: npt.NDArray[Any], tables: Tables, lanes: int = 1
-) -> bytes:
+def encode(symbols: Int32Array, indexes: npt.NDArray[Any], tables: Tables, lanes: int = 1) -> bytes:
     """Code symbols[i] with table indexes[i]; in one lane no symbols give no bytes.
 
     symbols: int32 (n,), each within [-32768, 32767].
@@ -293,7 +291,7 @@ def _emit(
 
 @inlined
 def _append_word(words: UInt32Array, position: Int, begin: Int, word: Int) -> Int:
-    """Put the low 32 bits of a 33-bit word, add its carry to the words before; the next position."""
+    """Put the low 32 bits of a 33-bit word, add its carry to the words before; where to go on."""
     if word >> WORD:
         # The code is less than 1, so a word below 2**32 - 1 precedes; i >= begin costs nothing.
         i = position - 1

@@ -1,7 +1,7 @@
 """The one place that names the compiler."""
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -19,8 +19,10 @@ def jit(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """As `jit`, but copied into each caller: LLVM alone does not inline functions of many arrays."""
-    return cast(
-        Callable[P, R],
-        numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function),
-    )
+    """As `jit`, but copied into each caller; LLVM alone does not inline functions of many arrays.
+
+    It may not allocate: without numba's runtime, arrays cost no reference counts.
+    """
+    options: dict[str, Any] = {"error_model": "numpy", "forceinline": True, "_nrt": False}
+    compiled = numba.njit(nogil=True, **options)(function)
+    return cast("Callable[P, R]", compiled)

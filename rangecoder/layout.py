@@ -36,10 +36,10 @@ def join(lanes: Sequence[bytes]) -> bytes:
 
 
 def length(value: int) -> bytes:
-    """A length as bytes.
+    r"""A length as bytes.
 
     >>> length(5), length(300)
-    (b'\\x05', b'\\xac\\x02')
+    (b'\x05', b'\xac\x02')
     """
     digits = []
     while value >> 7:

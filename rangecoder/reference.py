@@ -21,9 +21,7 @@ REST = TOP - WORD  # bits of low that stay when a word leaves
 MAX_PREFIX = 15  # an excess is at most 65534, so that excess + 1 has at most 16 bits
 
 
-def encode(
-    symbols: Sequence[int], indexes: Sequence[int], tables: Tables, lanes: int = 1
-) -> bytes:
+def encode(symbols: Sequence[int], indexes: Sequence[int], tables: Tables, lanes: int = 1) -> bytes:
     """Code symbols[i] with table indexes[i] in lane i % lanes; see `layout`.
 
     symbols: ints within [-32768, 32767].  indexes: as many ints within [0, n_tables).

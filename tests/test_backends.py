@@ -6,6 +6,7 @@ import concurrent.futures
 from collections.abc import Callable
 from typing import Any
 
+import instructions
 import numpy as np
 import pytest
 import sample_programs as make
@@ -16,6 +17,7 @@ from sample_programs import FULL, port, single
 
 from intnet import backends
 from intnet.backends import execute, threads
+from intnet.backends.simd import choose
 from intnet.program import (
     DTYPES,
     Add,
@@ -38,12 +40,14 @@ Run = Callable[..., dict[str, np.ndarray]]
 TOP = 2**31 - 1  # the largest accumulator that the proof accepts
 
 
-@pytest.fixture(params=list(backends.MODULES))
+@pytest.fixture(params=["numpy", *(f"numba-{name}" for name in choose.FEATURES)])
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Each backend, splitting even the smallest pictures over three threads."""
+    """Each backend and instruction set; the smallest pictures too are split over three threads."""
     monkeypatch.setattr(threads, "GRAIN", 1)
     monkeypatch.setenv("INTNET_THREADS", "3")
-    return backends.load(request.param).run
+    backend, _, name = request.param.partition("-")
+    monkeypatch.setattr(choose, "load", lambda: instructions.load(name))
+    return backends.load(backend).run
 
 
 def same(got: dict[str, np.ndarray], want: dict[str, np.ndarray]) -> None:

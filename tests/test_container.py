@@ -15,6 +15,7 @@ from intnet.errors import StreamError
 HEADERS = st.builds(
     Header, st.binary(min_size=8, max_size=8), st.integers(0, 63), st.integers(1, 8000),
     st.integers(1, 8000), st.booleans(), st.none() | st.integers(0, 2**32 - 1),
+    st.integers(0, 1),
 )  # fmt: skip
 EXAMPLE = Stream(Header(b"modelid8", 7, 30, 20, False, None), b"zz", b"yyyy")
 
@@ -25,11 +26,13 @@ def test_round_trip(stream):
     assert unpack(pack(stream)) == stream
 
 
-def test_golden_bytes():
-    """The bytes of version 1.0 never change."""
-    expected = MAGIC + bytes([1, 0]) + b"modelid8" + bytes([0, 7])
+@pytest.mark.parametrize("minor", [0, 1])
+def test_golden_bytes(minor):
+    """The bytes of versions 1.0 and 1.1 never change."""
+    expected = MAGIC + bytes([1, minor]) + b"modelid8" + bytes([0, 7])
     expected += struct.pack("<III", 30, 20, 2) + b"zzyyyy"
-    assert pack(EXAMPLE) == expected + struct.pack("<I", zlib.crc32(expected))
+    stream = EXAMPLE._replace(header=EXAMPLE.header._replace(minor=minor))
+    assert pack(stream) == expected + struct.pack("<I", zlib.crc32(expected))
 
 
 def test_overhead():
@@ -52,14 +55,14 @@ def with_field(offset: int, value: bytes) -> bytes:
     (pack(EXAMPLE)[: FIXED.size], "header and checksum need"),
     (pack(EXAMPLE)[:-1], "checksum"),
     (pack(EXAMPLE) + b"\0", "checksum"),
-    (with_field(6, b"\x02"), "format version 2.0"),
-    (with_field(7, b"\x01"), "format version 1.1"),
+    (with_field(6, b"\x02"), "format version 2.1"),
+    (with_field(7, b"\x02"), "format version 1.2"),
     (with_field(16, b"\x04"), "flags 0x04"),
     (with_field(17, b"\x40"), "quality 64"),
     (with_field(18, bytes(4)), "width 0"),
     (with_field(22, bytes(4)), "height 0"),
     (with_field(18, b"\xff\xff\xff\xff"), "width 4294967295"),
-    (with_field(18, b"\xff\xff\xff\0"), "limit 67108864"),
+    (with_field(18, b"\xff\xff\xff\0"), "limit 268435456"),
     (with_field(26, b"\x07\0\0\0"), "z payload of 7 bytes, only 6"),
 ])  # fmt: skip
 def test_one_fault(bad, message):

@@ -1,6 +1,7 @@
 """Machines that execute integer programs, all with the same bits.
 
-A backend is a module with `run(program, inputs) -> outputs`.
+A backend is a module with `run(program, inputs) -> outputs`, `BACKEND` for programs fed strip by
+strip (`execute.Stream`), and `latents`, the module of the arithmetic between networks and coder.
 """
 
 from importlib import import_module

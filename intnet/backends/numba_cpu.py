@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from intnet.backends import numba_kernels as kernels
+from intnet.backends import numba_latents as latents
 from intnet.backends import reshape
 from intnet.backends.execute import Backend, Compute, Rows, Step, execute
 from intnet.backends.fuse import steps
@@ -30,6 +31,8 @@ from intnet.program import (
     Requantise,
     SpaceToDepth,
 )
+
+__all__ = ["BACKEND", "latents", "run"]
 
 PACKED: WeakKeyDictionary[Op, Array] = WeakKeyDictionary()
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from intnet import latents
 from intnet.backends import reshape
 from intnet.backends.execute import Backend, Compute, Rows, Step, execute, one_by_one
 from intnet.backends.reshape import same_rows
@@ -28,6 +29,8 @@ from intnet.program import (
     Program,
     Requantise,
 )
+
+__all__ = ["BACKEND", "latents", "run"]
 
 
 def run(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:

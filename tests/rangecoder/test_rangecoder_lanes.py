@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
@@ -56,12 +57,12 @@ def test_batches_change_no_byte(n: int, lanes: int, seed: int, cuts: list[int]) 
     symbols, indexes = batch(n, seed)
     edges = [0, *sorted(min(cut, n) for cut in cuts), n]
     encoder = rangecoder.Encoder(TABLES, lanes)
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in pairwise(edges):
         encoder.push(symbols[a:b], indexes[a:b])
     data = encoder.finish()
     assert data == rangecoder.encode(symbols, indexes, TABLES, lanes)
     decoder = rangecoder.Decoder(data, TABLES, lanes)
-    got = [decoder.pull(indexes[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    got = [decoder.pull(indexes[a:b]) for a, b in pairwise(edges)]
     decoder.finish()
     np.testing.assert_array_equal(np.concatenate(got), symbols)
 

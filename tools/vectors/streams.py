@@ -97,8 +97,14 @@ def stream_vector(name: str, comment: str, data: bytes, using: str = "tiny") -> 
 def encoded(
     size: tuple[int, int, int], quality: int, using: str = "tiny", crc: bool = False
 ) -> bytes:
-    """`picture(*size)` as the NumPy backend codes it."""
-    return codec.encode(picture(*size), model(using), quality, "numpy", verify=crc)
+    """`picture(*size)` as the NumPy backend codes it, as a stream of version 1.0."""
+    return version_1_0(codec.encode(picture(*size), model(using), quality, "numpy", verify=crc))
+
+
+def version_1_0(data: bytes) -> bytes:
+    """A stream of few symbols, which 1.0 and 1.1 code alike, under the older version."""
+    stream = container.unpack(data)
+    return container.pack(stream._replace(header=stream.header._replace(minor=0)))
 
 
 def any_symbols(extreme: bool) -> bytes:
@@ -109,7 +115,7 @@ def any_symbols(extreme: bool) -> bytes:
     tables = latents.table_indexes(index, m.scaling, 40, m.y_tables.n_tables).ravel()
     ends = [-(2**15), 2**15 - 1, 0, 1, -1] if extreme else lcg(97, 71, -9, 9)
     symbols = np.resize(np.array(ends, np.int32), mean.size)
-    header = container.Header(m.model_id, 40, 33, 40, False, None)
+    header = container.Header(m.model_id, 40, 33, 40, False, None, minor=0)
     payloads = (
         rangecoder.encode(z, codec.z_indexes((1, 1, 4)), m.z_tables),
         rangecoder.encode(symbols, tables, m.y_tables),
@@ -131,6 +137,8 @@ def streams() -> Iterator[Made]:
     }
     for name, (comment, size) in sizes.items():
         yield stream_vector(name, comment, encoded(size, 31))
+    large = codec.encode(picture(1030, 1030, 1), model("tiny"), 0, "numpy")
+    yield stream_vector("two-lanes", "Version 1.1: 65536 symbols and more in two lanes.", large)
     for quality in (0, 63):
         comment = f"Quality {quality}, the {'lowest' if quality == 0 else 'highest'}."
         yield stream_vector(f"quality-{quality}", comment, encoded((45, 67, 3), quality))
@@ -191,7 +199,7 @@ def faults() -> dict[str, tuple[str, bytes]]:
             good[:z_end] + bytes([good[z_end] ^ 64]) + good[z_end + 1 :],
         ),
         "version-2": ("Major version 2.", patched(6, b"\2", good)),
-        "version-1.1": ("Minor version 1.", patched(7, b"\1", good)),
+        "version-1.2": ("Minor version 2.", patched(7, b"\2", good)),
         "reserved-flag-set": ("Flag bit 2.", patched(16, b"\4", good)),
         "quality-64": ("Quality 64.", patched(17, b"\x40", good)),
         "width-zero": ("Width 0.", patched(18, bytes(4), good)),

@@ -1,19 +1,24 @@
-"""AVX2: two products of s16 and their sum in one instruction (`vpmaddwd`), never the saturating
-`vpmaddubsw`. u8 inputs are widened when they are read.
+"""AVX2: two products of s16 and their sum in one instruction, `vpmaddwd`.
+
+Never the saturating `vpmaddubsw`: u8 inputs are widened when they are read.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 from llvmlite import ir
 
 from intnet.backends.simd import emit
-from intnet.backends.simd.compiled import compiled
+from intnet.backends.simd.compiled import address
 from intnet.backends.simd.emit import I16, Isa
 
 
 def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
-    """acc + the sum of two products of s16; it wraps for four times -2**15 only, refused by the
-    proof."""
+    """acc + two products of s16.
+
+    Their sum wraps only where all four are -2**15, which the proof of `intnet.bounds` refuses.
+    """
     words = ir.VectorType(I16, 16)
     sides = [builder.bitcast(x, words) for x in (a, weight)]
     return builder.add(acc, emit.call(builder, "llvm.x86.avx2.pmadd.wd", acc.type, sides))
@@ -24,16 +29,14 @@ s16 = emit.panel(ISA, "s16")
 depthwise = emit.panel(ISA, "depthwise")
 
 
-@compiled
-def s16_panel(job: int) -> None:
-    """Tiles of one panel, inputs s16."""
-    s16(job)
+@cache
+def panels() -> dict[str, int]:
+    """Addresses of the compiled panels by kind, for processors that have these instructions."""
 
+    def s16_panel(job: int) -> None:
+        s16(job)
 
-@compiled
-def depthwise_panel(job: int) -> None:
-    """Tiles of one panel of a depthwise layer."""
-    depthwise(job)
+    def depthwise_panel(job: int) -> None:
+        depthwise(job)
 
-
-PANELS = {"s16": s16_panel.address, "depthwise": depthwise_panel.address}
+    return {"s16": address(s16_panel), "depthwise": address(depthwise_panel)}

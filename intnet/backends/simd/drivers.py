@@ -19,8 +19,28 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from intnet.backends.simd.emit import (
-    ADDEND, ADDEND_STEP, COLUMNS, GROUPS, HIGH, HI, I64, JOB_WORDS, LO, N_RUNS, OFFSET, OUT,
-    OUT_BYTES, OUT_STEP, PARAMETERS, POSITIONS, RUNS, STEP, SUM_HI, SUM_LO, TAP_STEP, WEIGHTS,
+    ADDEND,
+    ADDEND_STEP,
+    COLUMNS,
+    GROUPS,
+    HI,
+    HIGH,
+    I64,
+    JOB_WORDS,
+    LO,
+    N_RUNS,
+    OFFSET,
+    OUT,
+    OUT_BYTES,
+    OUT_STEP,
+    PARAMETERS,
+    POSITIONS,
+    RUNS,
+    STEP,
+    SUM_HI,
+    SUM_LO,
+    TAP_STEP,
+    WEIGHTS,
 )  # fmt: skip
 from intnet.program import Array
 from rangecoder.compile import jit
@@ -53,9 +73,10 @@ class Grid(NamedTuple):
 
     It reads rows r * stride - top + ky, columns c * stride - left + kx. width: columns.
     Bytes from the start of the outputs: origin + r * row_step + c * column_step. What is added lies
-    in order.
+    in order. inputs: channels that it reads.
     """
 
+    inputs: int
     kernel_x: int
     stride: int
     top: int
@@ -66,7 +87,7 @@ class Grid(NamedTuple):
     column_step: int
 
 
-@intrinsic  # type: ignore[misc]  # untyped decorator
+@intrinsic
 def call(context: Any, address: Any, job: Any) -> Any:
     """Call the tiles at an address with the address of a job."""
 
@@ -107,7 +128,7 @@ def panels(
         job[COLUMNS] = min(columns, layer.channels - channel)
         job[OUT] = out + channel * layer.out_bytes
         job[ADDEND] = addend + channel * 2 if addend else 0
-        call(layer.tiles, job.ctypes.data)
+        call(layer.tiles, job.ctypes.data)  # type: ignore[call-arg]  # numba passes the context
 
 
 @jit
@@ -117,14 +138,13 @@ def point_rows(
 ) -> None:  # fmt: skip
     """1x1 convolution with stride 1: positions in one line, whatever the width.
 
-    x: (h, w, I). scratch: an empty array of the type that tiles read; direct: it is that of x and
-    a position fills whole groups. out, addend: uint8, flat; addend empty for none.
+    x: (1, h * w * inputs). scratch: an empty array of the type that tiles read; direct: it is that
+    of x and a position fills whole groups. out, addend: uint8, flat; addend empty for none.
     """
-    inputs = x.shape[2]
+    inputs, line = grid.inputs, x[0]
     runs = np.zeros(1, np.int64)
     job = start_job(layer, weights, runs, inputs * scratch.itemsize, grid.column_step)
     block = np.zeros(BLOCK * inputs + SLACK, scratch.dtype)
-    line = x.reshape(x.size)
     for k in range(begin * grid.width, end * grid.width, BLOCK):
         count = min(BLOCK, end * grid.width - k)
         source = line[(k - grid.top * grid.width) * inputs :]
@@ -144,16 +164,16 @@ def point_rows(
 
 @jit
 def load_row(x: Array, y: int, left: int, target: Array) -> None:
-    """Row y of x from position -left on, zeros outside the picture."""
-    height, width, channels = x.shape
-    before = min(target.size, max(0, left) * channels)
-    skip = min(width, max(0, -left)) * channels
-    filled = min(target.size - before, width * channels - skip) if 0 <= y < height else 0
+    """Row y of x from sample -left on, zeros outside the picture."""
+    height, width = x.shape
+    before = min(target.size, max(0, left))
+    skip = min(width, max(0, -left))
+    filled = min(target.size - before, width - skip) if 0 <= y < height else 0
     for i in range(before):
         target[i] = 0
     inner = target[before:]
     if filled > 0:
-        row = x[y].reshape(width * channels)[skip:]
+        row = x[y][skip:]
         for i in range(filled):
             inner[i] = row[i]
     for i in range(max(0, filled), inner.size):
@@ -165,11 +185,11 @@ def kernel_rows(
     begin: int, end: int, layer: Layer, grid: Grid, x: Array, direct: int, scratch: Array,
     weights: Array, parameters: Array, out: Array, addend: Array,
 ) -> None:  # fmt: skip
-    """Convolution of any kernel and stride; arguments as in point_rows.
+    """Convolution of any kernel and stride; arguments as in point_rows, x: (h, w * inputs).
 
     The rows that a kernel spans lie in a ring of kernel_y rows, each copied once.
     """
-    inputs, kernel_y = x.shape[2], weights.shape[1]
+    inputs, kernel_y = grid.inputs, weights.shape[1]
     step = grid.stride * inputs * scratch.itemsize
     runs = np.zeros(kernel_y + 1, np.int64)
     job = start_job(layer, weights, runs, step, grid.column_step)
@@ -181,7 +201,7 @@ def kernel_rows(
         above = row * grid.stride - grid.top
         for y in range(above, above + kernel_y):
             if held[y % kernel_y] != y:
-                load_row(x, y, grid.left, ring[y % kernel_y])
+                load_row(x, y, grid.left * inputs, ring[y % kernel_y])
                 held[y % kernel_y] = y
         for k in range(0, grid.width, BLOCK):
             for ky in range(kernel_y):

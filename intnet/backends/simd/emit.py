@@ -19,12 +19,13 @@ channels:
 (6)  Positions beyond the last one repeat it and are not stored; columns beyond `columns` are stored
      to the buffer alone. So nothing is read or written outside the caller's arrays.
 
-A panel of tiles is called with the address of a job, int64 words at the indexes below; it trusts them.
+A panel of tiles is called with the address of a job, int64 words at the indexes below; it trusts
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ class Isa:
     lanes: 32-bit sums in a register. rows, vectors: the tile is rows x (vectors * lanes).
     dots: by the type of the input, "u8" (times s8) or "s16" (times s16).
     even_odd: the halves of a register that are widened to 64 bits are its even and odd lanes, else
-    its first and last ones.
+    its first and last ones. u8_offset: what its product of u8 takes from every input.
     """
 
     name: str
@@ -83,7 +84,8 @@ class Isa:
     rows: int
     vectors: int
     even_odd: bool
-    dots: dict[str, Dot]
+    dots: Mapping[str, Dot]
+    u8_offset: int = 0
 
     @property
     def columns(self) -> int:
@@ -164,7 +166,7 @@ def panel(isa: Isa, kind: str) -> Any:
     each output channel).
     """
 
-    @intrinsic  # type: ignore[misc]  # untyped decorator
+    @intrinsic
     def tiles(context: Any, job: Any) -> Any:
         def codegen(ctx: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
             Tiles(isa, builder, args[0]).emit(isa.dots.get(kind))
@@ -173,6 +175,16 @@ def panel(isa: Isa, kind: str) -> Any:
         return types.void(types.int64), codegen
 
     return tiles
+
+
+def module(isa: Isa, kind: str) -> ir.Module:
+    """The same as a function `void panel(i64 job)` in a module of LLVM IR by itself."""
+    made = ir.Module(f"{isa.name} {kind}")
+    function = ir.Function(made, ir.FunctionType(ir.VoidType(), [I64]), "panel")
+    builder = ir.IRBuilder(function.append_basic_block())
+    Tiles(isa, builder, function.args[0]).emit(isa.dots.get(kind))
+    builder.ret_void()
+    return made
 
 
 class Tiles:
@@ -247,9 +259,7 @@ class Tiles:
             for j in range(isa.vectors):
                 b.store(dot(b, b.load(accs[i][j]), a, w[j]), accs[i][j])
 
-    def add_tap(
-        self, accs: Sums, rows: list[ir.Value], tap: ir.Value, weights: ir.Value
-    ) -> None:
+    def add_tap(self, accs: Sums, rows: list[ir.Value], tap: ir.Value, weights: ir.Value) -> None:
         """Depthwise: each channel of a position, s16, times its own weight, s16."""
         b, isa = self.builder, self.isa
         bytes_, narrow = isa.lanes * 2, ir.VectorType(I16, isa.lanes)
@@ -313,7 +323,8 @@ class Tiles:
             order = [2 * (lane // 2) + word + n * (lane % 2) for lane in range(n)]
         else:
             order = [2 * lane + word for lane in range(n)]
-        return shuffle(b, *(b.bitcast(half, self.isa.vector) for half in halves), order)
+        first, second = (b.bitcast(half, self.isa.vector) for half in halves)
+        return shuffle(b, first, second, order)
 
     def requantise_high(self, parameters: ir.Value, rounding: ir.Value) -> Scale:
         """(5), shifts stored less 32."""

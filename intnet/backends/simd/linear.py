@@ -55,10 +55,9 @@ PACKED: WeakKeyDictionary[Step, dict[str, Packed | None]] = WeakKeyDictionary()
 
 
 def packed(module: ModuleType, step: Step, dtype: np.dtype[np.generic]) -> Packed | None:
-    """Weights and parameters of a step, made once for each instruction set; None for the plain
-    loops. dtype: of its first input.
+    """Weights and parameters of a step, made once; None for the plain loops.
 
-    Two threads may both make them; they are equal, and the last one is kept.
+    dtype: of its first input. Two threads may both make them; they are equal, the last is kept.
     """
     made = PACKED.setdefault(step, {})
     name = module.ISA.name
@@ -78,7 +77,7 @@ def kind_of(
     if conv.groups > 1:
         n, _, _, inputs = conv.weight.shape
         return "depthwise" if inputs == 1 and n == conv.groups and isinstance(conv, Conv) else None
-    if dtype == np.uint8 and conv.weight.dtype == np.int8 and "u8" in module.PANELS:
+    if dtype == np.uint8 and conv.weight.dtype == np.int8 and "u8" in module.ISA.dots:
         return "u8"
     return "s16"
 
@@ -119,8 +118,12 @@ def phase(
         weights = pack.depthwise_weights(module.ISA, weight[..., 0])
     else:
         weights = pack.weights(module.ISA, kind, weight.reshape(n, ky, kx * inputs))
+    bias = conv.bias[order]
+    if kind == "u8":  # wraps as the sums do; the total is the one that was proved to fit
+        offset = module.ISA.u8_offset * weight.astype(np.int64).sum((1, 2, 3))
+        bias = (bias + offset).astype(np.int32)
     parameters = pack.parameters(
-        module.ISA, conv.bias[order], conv.multiplier[order], conv.shift[order],
+        module.ISA, bias, conv.multiplier[order], conv.shift[order],
         high=int(conv.shift.min()) >= pack.WORD,
     )  # fmt: skip
     return Phase(p, q, kx, weights, parameters)
@@ -132,7 +135,7 @@ def compute(module: ModuleType, step: Step, ready: Packed, inputs: list[Rows], o
     summed = isinstance(last, Add)
     limits = (last.lo, last.hi) if isinstance(last, Add) else (0, 0)
     layer = Layer(
-        module.PANELS[ready.kind], int(ready.high), ready.channels, out.array.itemsize,
+        module.panels()[ready.kind], int(ready.high), ready.channels, out.array.itemsize,
         conv.lo, conv.hi, *limits, int(ready.kind == "depthwise"),
     )  # fmt: skip
     x = inputs[0].array
@@ -148,10 +151,11 @@ def compute(module: ModuleType, step: Step, ready: Packed, inputs: list[Rows], o
         flat = ready.kind != "depthwise" and conv.padding == (0, 0, 0, 0)
         flat &= phase.weights.shape[1] == phase.kernel_x == grid.stride == ready.up == 1
         driver = drivers.point_rows if flat else drivers.kernel_rows
+        samples = x.reshape(1, x.size) if flat else x.reshape(len(x), x.shape[1] * x.shape[2])
         work = rows * grid.width * phase.weights.size
         spread(
-            driver, rows, work, layer, grid, x, direct, scratch, phase.weights, phase.parameters,
-            raw(out.array), addend,
+            driver, rows, work, layer, grid, samples, direct, scratch, phase.weights,
+            phase.parameters, raw(out.array), addend,
         )  # fmt: skip
 
 
@@ -170,7 +174,8 @@ def placed(ready: Packed, phase: Phase, x: Rows, out: Rows) -> tuple[Grid, int]:
         top += x.first - out.first // ready.up * ready.stride
     bytes_ = channels * out.array.itemsize
     grid = Grid(
-        phase.kernel_x, ready.stride, top, left, -(-(width - column) // ready.across),
+        x.array.shape[2], phase.kernel_x, ready.stride, top, left,
+        -(-(width - column) // ready.across),
         (row * width + column) * bytes_, ready.up * width * bytes_, ready.across * bytes_,
     )  # fmt: skip
     return grid, -(-(height - row) // ready.up)

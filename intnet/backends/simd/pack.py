@@ -16,7 +16,6 @@ import numpy as np
 from intnet.backends.simd.emit import GROUP_BYTES, Isa
 from intnet.program import Array
 
-
 WORD = 32
 
 

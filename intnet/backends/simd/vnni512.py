@@ -1,0 +1,45 @@
+"""AVX-512 VNNI: 64 products of u8 and s8, or 32 of s16, in one instruction."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from llvmlite import ir
+
+from intnet.backends.simd import emit
+from intnet.backends.simd.compiled import address
+from intnet.backends.simd.emit import Isa
+
+
+def quad(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
+    """acc + four products of u8 and s8; it wraps, it does not saturate."""
+    return emit.call(builder, "llvm.x86.avx512.vpdpbusd.512", acc.type, [acc, a, weight])
+
+
+def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
+    """acc + two products of s16."""
+    return emit.call(builder, "llvm.x86.avx512.vpdpwssd.512", acc.type, [acc, a, weight])
+
+
+DOTS = {"u8": quad, "s16": pair}
+ISA = Isa("vnni512", lanes=16, rows=6, vectors=4, even_odd=True, dots=DOTS)
+u8 = emit.panel(ISA, "u8")
+s16 = emit.panel(ISA, "s16")
+depthwise = emit.panel(ISA, "depthwise")
+
+
+@cache
+def panels() -> dict[str, int]:
+    """Addresses of the compiled panels by kind, for processors that have these instructions."""
+
+    def u8_panel(job: int) -> None:
+        u8(job)
+
+    def s16_panel(job: int) -> None:
+        s16(job)
+
+    def depthwise_panel(job: int) -> None:
+        depthwise(job)
+
+    made = {"u8": u8_panel, "s16": s16_panel, "depthwise": depthwise_panel}
+    return {kind: address(panel) for kind, panel in made.items()}
