@@ -121,14 +121,16 @@ def check_whole(data: bytes, image: Image.Image, name: str) -> None:
 def samples(image: Image.Image, name: str) -> Pixels:
     """Decode, turn upright, convert."""
     try:
-        upright = ImageOps.exif_transpose(image)
-        mode = CONVERTED[upright.mode]
-        converted = upright if upright.mode == mode else upright.convert(mode)
-        x = np.array(converted, np.uint8)
+        kind = image.mode
+        ImageOps.exif_transpose(image, in_place=True)  # copies only where it turns
+        mode = CONVERTED[image.mode]
+        x = np.asarray(image if image.mode == mode else image.convert(mode))
+        if x.dtype != np.uint8:
+            x = x.astype(np.uint8)
     except Exception as error:  # noqa: BLE001  # Pillow's plugins raise anything on damaged files
         raise PictureError(f"{name}: damaged or truncated picture ({error})") from None
     x = x.reshape(*x.shape[:2], -1)
-    palette_of_greys = image.mode == "P" and bool((x == x[..., :1]).all())
+    palette_of_greys = kind == "P" and bool((x == x[..., :1]).all())
     return np.ascontiguousarray(x[..., :1]) if palette_of_greys else x
 
 

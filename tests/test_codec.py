@@ -10,6 +10,7 @@ import pytest
 import rangecoder
 from intnet import codec, container
 from intnet.errors import IntnetError, ModelError, StreamError
+from intnet.model_file import Model
 
 BACKENDS = ("numpy", "numba")
 # 1: the smallest; 15, 17: around a latent; 64: a hyper-latent; 65: one more; 1x130: a sliver
@@ -125,3 +126,21 @@ def test_pixel_limit(tiny, picture):
     """max_pixels is checked before anything is decoded."""
     with pytest.raises(StreamError, match="limit 100 "):
         codec.decode(codec.encode(picture, tiny, 0), [tiny], max_pixels=100)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize(("height", "width", "channels"), [(200, 70, 3), (129, 1, 1), (65, 131, 3)])
+def test_strips_change_neither_stream_nor_pixels(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch, backend: str, height: int, width: int,
+    channels: int,
+) -> None:  # fmt: skip
+    """The lowest strips, of 64 rows, give what one strip gives; grey and odd sizes included."""
+    rng = np.random.default_rng(height)
+    x = np.kron(rng.integers(0, 256, (-(-height // 9), -(-width // 9), channels)),
+                np.ones((9, 9, 1)))[:height, :width].astype(np.uint8)  # fmt: skip
+    monkeypatch.setattr(codec, "STRIP", 2**40)
+    whole = codec.encode(x, tiny, 40, backend, verify=True)
+    pixels = codec.decode(whole, [tiny], backend).pixels
+    monkeypatch.setattr(codec, "STRIP", 1)
+    assert codec.encode(x, tiny, 40, backend, verify=True) == whole
+    np.testing.assert_array_equal(codec.decode(whole, [tiny], backend).pixels, pixels)

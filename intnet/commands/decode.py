@@ -53,7 +53,7 @@ def decode(
     report = described(data, loaded, seconds) | {
         "backend": backend.value,
         "verified": header.pixel_crc is not None,
-        "pixel_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
+        "pixel_sha256": hashlib.sha256(pixels.data).hexdigest(),
     }
     if as_json:
         common.print_json(report)

@@ -39,7 +39,7 @@ def encode(
     ] = False,
     as_json: common.Json = False,
 ) -> None:
-    """Encode a picture: 8-bit grey or RGB, 1x1 to 64 megapixels.
+    """Encode a picture: 8-bit grey or RGB, 1x1 to 268 megapixels.
 
     \b
     intnet encode photo.png -o photo.inic -q 40
