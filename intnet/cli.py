@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from intnet import __version__
-from intnet.commands import certify, conform, decode, encode, info, selftest, train
+from intnet.commands import certify, conform, decode, encode, info, selftest, train, warmup
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +28,7 @@ app.command()(train.convert)
 app.command()(certify.certify)
 app.add_typer(conform.app, name="conform")
 app.command()(selftest.selftest)
+app.command()(warmup.warmup)
 
 
 def show_version(value: bool) -> None:

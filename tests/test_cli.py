@@ -359,7 +359,7 @@ def test_light_verbs_load_nothing_heavy(line, folder):
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-VERBS = ("encode", "decode", "info", "models", "train", "convert", "certify", "selftest")
+VERBS = ("encode", "decode", "info", "models", "train", "convert", "certify", "selftest", "warmup")
 
 
 @pytest.mark.parametrize("verb", [*VERBS, "conform run"])

@@ -1,0 +1,40 @@
+"""Kernels compile once: later processes load them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+COUNT = """
+import sys
+from numba.core import event
+from intnet import cli
+with event.install_recorder("numba:compile") as compiled:
+    try:
+        cli.main()
+    except SystemExit as done:
+        assert not done.code
+print(len(compiled.buffer), file=sys.stderr)
+"""
+
+
+def test_nothing_compiles_after_a_warmup(tmp_path: Path) -> None:
+    """warmup fills a fresh cache; encode and decode then find all they need in it."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    sample = Path(__file__).parents[1] / "intnet" / "samples" / "giraffe.png"
+
+    def compiled(*line: object) -> int:
+        command = [sys.executable, "-c", COUNT, *map(str, line)]
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        if line[0] == "warmup":
+            assert json.loads(done.stdout)["seconds"] > 0
+        return int(done.stderr.split()[-1])
+
+    assert compiled("warmup", "--json") > 10
+    assert compiled("encode", sample, "-o", "g.inic", "--verify") == 0
+    assert compiled("decode", "g.inic", "-o", "g.png") == 0
