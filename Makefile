@@ -14,7 +14,7 @@ help:
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make check      ruff, mypy, tests"
 	@echo "make vectors    make the conformance vectors anew"
-	@echo "make bench      times per backend"
+	@echo "make bench      speed beside torch, onnxruntime, constriction, CompressAI and others"
 	@echo "make clean      remove what the above made, .venv included"
 
 demo: $(VENV)/.runtime
@@ -35,8 +35,10 @@ check: $(VENV)/.dev
 vectors: $(VENV)/.dev
 	$(BIN)/python tools/make_vectors.py
 
-bench: $(VENV)/.runtime
-	@$(BIN)/python tools/bench.py
+bench: $(VENV)/.bench
+	$(BIN)/intnet bench kernels
+	$(BIN)/intnet bench coder
+	$(BIN)/intnet bench codec
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -56,4 +58,10 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/.created
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+# CompressAI asks for numpy 1 and runs with 2.
+$(VENV)/.bench: pyproject.toml | $(VENV)/.created
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --no-deps compressai==1.2.8
 	@touch $@ $(VENV)/.runtime

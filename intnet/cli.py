@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from intnet import __version__
-from intnet.commands import certify, conform, decode, encode, info, selftest, train, warmup
+from intnet.commands import bench, certify, conform, decode, encode, info, selftest, train, warmup
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +27,7 @@ app.command(context_settings=PASS_THROUGH)(train.train)
 app.command()(train.convert)
 app.command()(certify.certify)
 app.add_typer(conform.app, name="conform")
+app.add_typer(bench.app, name="bench")
 app.command()(selftest.selftest)
 app.command()(warmup.warmup)
 

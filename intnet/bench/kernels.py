@@ -1,0 +1,144 @@
+"""One convolution at a time: the product's kernels beside torch and onnxruntime.
+
+Inputs u8 and s16, weights s8, requantised in the same pass. torch computes the convolution and its
+bias alone, onnxruntime requantises too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from intnet import backends
+from intnet.backends.execute import Rows
+from intnet.backends.simd import choose
+from intnet.bench import peers
+from intnet.bench.kernel_peers import Maker, onnxruntime_int8, torch_convolution
+from intnet.bench.layers import CASES, Case
+from intnet.bench.race import Call, Settings, geomean, race
+from intnet.bench.report import PRODUCT, Report, Value
+from intnet.program import DTYPES, Array
+
+WIDE = "intnet s16"
+FLOAT, HALF, QUANTISED = "torch float32", "torch bfloat16", "onnxruntime int8"
+SMALL = 8, 12  # outputs of the layers that are compared with exact ones; of all with quick
+
+
+def run(settings: Settings) -> Report:
+    """Time every layer; count the outputs that are not exact.
+
+    settings.only: cases, or peers, whose names contain it. Raises ValueError where none does.
+    """
+    makers = {
+        FLOAT: lambda: torch_convolution("float32", settings.threads),
+        HALF: lambda: torch_convolution("bfloat16", settings.threads),
+        QUANTISED: lambda: onnxruntime_int8(settings.threads),
+    }
+    cases = {case.name: small(case) if settings.quick else case for case in CASES}
+    wanted, rivals = peers.wanted(list(cases), list(makers), settings.only)
+    report = Report("kernels", "GMAC/s", {"cases": wanted})
+    there, report.missing = peers.gather({name: makers[name] for name in rivals})
+    peaks: list[float] = []
+    for case in (cases[name] for name in wanted):
+        calls = contenders(case, there)
+        inexact = differing(small(case), there)
+        # beside the race, as the machine's speed drifts
+        limits = {PRODUCT: peak_gmacs(settings.threads), WIDE: peak_gmacs(settings.threads, "s16")}
+        times = race(case.name, calls, settings)
+        part = {name: None if limit is None else case.gmacs / np.median(times[name]) / limit
+                for name in times}  # fmt: skip
+        report.add(case.name, times, case.gmacs, part_of_peak=part, inexact_percent=inexact)
+    report.summary = summary(report) | {"peak_gmacs": limit, "isa": choose.chosen()}
+    report.notes = notes(report)
+    return report
+
+
+def small(case: Case) -> Case:
+    """The same layer on a small picture."""
+    return dataclasses.replace(case, output=SMALL)
+
+
+def contenders(case: Case, there: Mapping[str, Maker]) -> dict[str, Call]:
+    """A call for everyone who has such a layer, the product first."""
+    calls = {PRODUCT: product(case, "u8"), WIDE: product(case, "s16")}
+    made = ((name, make(case)) for name, make in there.items())
+    return calls | {name: call for name, call in made if call}
+
+
+def product(case: Case, dtype: str) -> Call:
+    """Run a layer as the codec does, inputs unchecked. Calls give the same array every time."""
+    backend, program, x = backends.load("numba").BACKEND, case.program(dtype), case.x(dtype)
+    (step,) = backend.steps(program)
+    out = np.empty((*case.output, case.channels), DTYPES[dtype])
+    inputs, rows = [Rows(x, 0, len(x))], Rows(out, 0, len(out))
+
+    def call() -> Array:
+        backend.compute(step, inputs, rows)
+        return out
+
+    return call
+
+
+def peak_gmacs(threads: int) -> float | None:
+    """The machine's own limit: dot products on registers alone, in GMAC/s. None: not known."""
+    del threads
+    return None
+
+
+def differing(case: Case, there: Mapping[str, Maker]) -> dict[str, Value]:
+    """Percent of outputs that are not what the reference computes, for those who are integer."""
+    found: dict[str, Value] = {
+        PRODUCT: percent(product(case, "u8")(), reference(case, "u8")),
+        WIDE: percent(product(case, "s16")(), reference(case, "s16")),
+    }
+    call = there[QUANTISED](case) if QUANTISED in there else None
+    if call:
+        sums = reference(case, "u8", sums=True)
+        exact = np.clip(np.rint(sums / 2**case.shift), 0, 255)  # ties to even, as it is specified
+        found[QUANTISED] = percent(call(), exact)
+    return found
+
+
+def reference(case: Case, dtype: str, *, sums: bool = False) -> Array:
+    """Outputs by NumPy, exact."""
+    inputs = {"x": case.x(dtype)}
+    exact: Array = backends.load("numpy").run(case.program(dtype, sums=sums), inputs)["y"]
+    return exact
+
+
+def percent(got: object, exact: Array) -> float:
+    """Percent of the elements that differ."""
+    return float(100 * np.mean(got != exact))
+
+
+def summary(report: Report) -> dict[str, Value]:
+    """Geometric means over cases; the least part of the peak, 1x1 apart."""
+    cases = report.cases()
+    found: dict[str, Value] = {
+        f"{name}_ratio_geomean": geomean(report.ratio(case, peer) for case in cases)
+        for name, peer in (
+            ("torch_float32", FLOAT), ("torch_bfloat16", HALF), ("onnxruntime_int8", QUANTISED),
+        )
+    }  # fmt: skip
+    found["s16_torch_float32_ratio_geomean"] = geomean(
+        report.ratio(case, FLOAT, WIDE) for case in cases
+    )
+    parts = {row["case"]: row["part_of_peak"] for row in report.rows
+             if row["contender"] == PRODUCT and row["part_of_peak"] is not None}  # fmt: skip
+    point = parts.pop("1x1", None)
+    return found | {"peak_fraction_min": min(parts.values(), default=None),
+                    "peak_fraction_1x1": point}  # fmt: skip
+
+
+def notes(report: Report) -> list[str]:
+    """What the figures do not say themselves."""
+    inexact = [row["inexact_percent"] for row in report.rows if row["contender"] == QUANTISED]
+    found = ["ratio: how many times faster intnet (u8) is, the median over rounds"]
+    if inexact and max(inexact) > 0:
+        found.append(
+            f"onnxruntime int8: up to {max(inexact):.2g} % of outputs are not exact "
+            "(pairs of products saturate at 16 bits without VNNI)"
+        )
+    return found

@@ -1,0 +1,78 @@
+"""The most dot products a core can do: a loop that touches registers alone."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from intnet.backends.simd import choose, emit
+from intnet.backends.simd.emit import GROUP_BYTES, I64, Isa
+
+COUNT = 2_000_000  # rounds of all registers: milliseconds
+REGISTER = 64  # bytes of the largest
+VALUE_BYTES = {"u8": 1, "s16": 2}
+
+
+def loop(isa: Isa, kind: str) -> Any:
+    """The numba intrinsic `loop(job)`: job[0] rounds, each a dot product in each register of sums.
+
+    A sum is its own weight, so that no round can be computed before the one before it is.
+    """
+
+    @intrinsic
+    def registers(_context: Any, job: Any) -> Any:  # noqa: ARG001  # numba reads its name
+        def codegen(ctx: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
+            rounds = emit.load(builder, args[0], I64)
+            a = emit.splat(builder, builder.trunc(rounds, emit.I32), isa.lanes)
+            sums = [cgutils.alloca_once_value(builder, emit.constant(isa.vector, k + 1))
+                    for k in range(isa.rows * isa.vectors)]  # fmt: skip
+            with cgutils.for_range(builder, rounds):
+                for total in sums:
+                    acc = builder.load(total)
+                    builder.store(isa.dots[kind](builder, acc, a, acc), total)
+            for k, total in enumerate(sums):  # each to its own place, or LLVM drops the others
+                at = builder.add(args[0], I64(REGISTER * (k + 1)))
+                emit.store(builder, builder.load(total), at)
+            return ctx.get_dummy_value()
+
+        return types.void(types.int64), codegen
+
+    return registers
+
+
+def peak_gmacs(threads: int, kind: str = "u8") -> float | None:
+    """Billions of multiply-accumulates a second on so many threads; None for plain loops.
+
+    kind: "u8" (times s8) or "s16". An instruction set without products of u8 widens them to s16.
+    """
+    module = choose.load()
+    if module is None:
+        return None
+    isa: Isa = module.ISA
+    kind = kind if kind in isa.dots else "s16"
+    run = loop(isa, kind)
+
+    @numba.njit("void(int64)", nogil=True)
+    def timed(job: int) -> None:
+        run(job)
+
+    jobs = [
+        np.zeros(REGISTER * (isa.rows * isa.vectors + 1) // 8, np.int64) for _ in range(threads)
+    ]
+    for job in jobs:
+        job[0] = COUNT
+    macs = threads * COUNT * isa.rows * isa.columns * GROUP_BYTES // VALUE_BYTES[kind]
+    with ThreadPoolExecutor(threads) as pool:
+        seconds = []
+        for _ in range(7):
+            started = time.perf_counter()
+            list(pool.map(timed, [job.ctypes.data for job in jobs]))
+            seconds.append(time.perf_counter() - started)
+    return macs / min(seconds) / 1e9
