@@ -7,6 +7,7 @@ bias alone, onnxruntime requantises too.
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,11 +18,13 @@ from intnet.backends.simd import choose
 from intnet.bench import peers
 from intnet.bench.kernel_peers import Maker, onnxruntime_int8, torch_convolution
 from intnet.bench.layers import CASES, Case
-from intnet.bench.race import Call, Settings, geomean, race
+from intnet.bench.peak import peak_gmacs
+from intnet.bench.race import Call, Settings, Times, geomean, race
 from intnet.bench.report import PRODUCT, Report, Value
 from intnet.program import DTYPES, Array
 
 WIDE = "intnet s16"
+POINT = "1x1"
 FLOAT, HALF, QUANTISED = "torch float32", "torch bfloat16", "onnxruntime int8"
 SMALL = 8, 12  # outputs of the layers that are compared with exact ones; of all with quick
 
@@ -40,19 +43,27 @@ def run(settings: Settings) -> Report:
     wanted, rivals = peers.wanted(list(cases), list(makers), settings.only)
     report = Report("kernels", "GMAC/s", {"cases": wanted})
     there, report.missing = peers.gather({name: makers[name] for name in rivals})
-    peaks: list[float] = []
     for case in (cases[name] for name in wanted):
         calls = contenders(case, there)
         inexact = differing(small(case), there)
         # beside the race, as the machine's speed drifts
-        limits = {PRODUCT: peak_gmacs(settings.threads), WIDE: peak_gmacs(settings.threads, "s16")}
+        peaks = {PRODUCT: peak_gmacs(settings.threads), WIDE: peak_gmacs(settings.threads, "s16")}
         times = race(case.name, calls, settings)
-        part = {name: None if limit is None else case.gmacs / np.median(times[name]) / limit
-                for name in times}  # fmt: skip
-        report.add(case.name, times, case.gmacs, part_of_peak=part, inexact_percent=inexact)
-    report.summary = summary(report) | {"peak_gmacs": limit, "isa": choose.chosen()}
+        report.add(
+            case.name, times, case.gmacs, peak=peaks, part_of_peak=parts(case, times, peaks),
+            inexact_percent=inexact,
+        )  # fmt: skip
+    report.summary = summary(report)
     report.notes = notes(report)
     return report
+
+
+def parts(case: Case, times: Times, peaks: Mapping[str, float | None]) -> dict[str, Value]:
+    """Part of the machine's peak that the product reaches; None where there is no peak."""
+    return {
+        name: case.gmacs / statistics.median(times[name]) / peak if peak else None
+        for name, peak in peaks.items()
+    }
 
 
 def small(case: Case) -> Case:
@@ -79,12 +90,6 @@ def product(case: Case, dtype: str) -> Call:
         return out
 
     return call
-
-
-def peak_gmacs(threads: int) -> float | None:
-    """The machine's own limit: dot products on registers alone, in GMAC/s. None: not known."""
-    del threads
-    return None
 
 
 def differing(case: Case, there: Mapping[str, Maker]) -> dict[str, Value]:
@@ -114,7 +119,7 @@ def percent(got: object, exact: Array) -> float:
 
 
 def summary(report: Report) -> dict[str, Value]:
-    """Geometric means over cases; the least part of the peak, 1x1 apart."""
+    """Geometric means over cases; the least part of the peak, 1x1 apart; the highest peak seen."""
     cases = report.cases()
     found: dict[str, Value] = {
         f"{name}_ratio_geomean": geomean(report.ratio(case, peer) for case in cases)
@@ -125,17 +130,24 @@ def summary(report: Report) -> dict[str, Value]:
     found["s16_torch_float32_ratio_geomean"] = geomean(
         report.ratio(case, FLOAT, WIDE) for case in cases
     )
-    parts = {row["case"]: row["part_of_peak"] for row in report.rows
-             if row["contender"] == PRODUCT and row["part_of_peak"] is not None}  # fmt: skip
-    point = parts.pop("1x1", None)
-    return found | {"peak_fraction_min": min(parts.values(), default=None),
-                    "peak_fraction_1x1": point}  # fmt: skip
+    own = {row["case"]: row for row in report.rows if row["contender"] == PRODUCT}
+    reached = {case: row["part_of_peak"] for case, row in own.items() if row["peak"]}
+    point = reached.pop(POINT, None)
+    return found | {
+        "peak_fraction_min": min(reached.values(), default=None),
+        "peak_fraction_1x1": point,
+        "peak_gmacs": max((row["peak"] for row in own.values() if row["peak"]), default=None),
+        "isa": choose.chosen(),
+    }
 
 
 def notes(report: Report) -> list[str]:
     """What the figures do not say themselves."""
     inexact = [row["inexact_percent"] for row in report.rows if row["contender"] == QUANTISED]
-    found = ["ratio: how many times faster intnet (u8) is, the median over rounds"]
+    found = [
+        "ratio: how many times faster intnet (u8) is, the median over rounds",
+        "peak: a loop of dot products on registers alone, on the same threads",
+    ]
     if inexact and max(inexact) > 0:
         found.append(
             f"onnxruntime int8: up to {max(inexact):.2g} % of outputs are not exact "
