@@ -268,7 +268,8 @@ def test_plot(tmp_path):
     with Image.open(target) as drawn:
         assert drawn.size[0] > 400
         assert len(drawn.convert("RGB").getcolors(2**20)) > 100  # bars and letters
-    bench(f"coder --quick --plot {tmp_path}/none/bench.png", code=1)
+    wrong = bench(f"coder --quick --plot {tmp_path}/none/bench.png", code=1)
+    assert "No such folder" in wrong.stderr  # so says the check, not matplotlib
 
 
 def test_plot_without_matplotlib(monkeypatch):

@@ -50,7 +50,7 @@ def run(settings: Settings, picture: Path | None, *, slow: bool) -> Report:
     _, rivals = peers.wanted([], list(makers), settings.only)
     there, missing = peers.gather({name: makers[name] for name in rivals})
     asked = {"picture": str(path), "width": width, "height": height, "quality": QUALITY}
-    report = Report("codec", "MP/s", asked)
+    report = Report("codec", "MP/s", asked, missing=missing)
     joint = there.pop(JOINT, None)
     compare({PRODUCT: product} | there, report, pixels, settings)
     if joint:
