@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -14,6 +13,7 @@ from numba.extending import intrinsic
 
 from intnet.backends.simd import choose, emit
 from intnet.backends.simd.emit import GROUP_BYTES, I64, Isa
+from intnet.bench.race import Call
 
 COUNT = 2_000_000  # rounds of all registers: milliseconds
 REGISTER = 64  # bytes of the largest
@@ -47,8 +47,15 @@ def loop(isa: Isa, kind: str) -> Any:
     return registers
 
 
-def peak_gmacs(threads: int, kind: str = "u8") -> float | None:
-    """Billions of multiply-accumulates a second on so many threads; None for plain loops.
+class Loop(NamedTuple):
+    """A call that keeps all threads at it, and its multiply-accumulates in 10**9."""
+
+    call: Call
+    gmacs: float
+
+
+def register_loop(threads: int, kind: str) -> Loop | None:
+    """The loop on so many threads; None for plain loops, which have no such limit.
 
     kind: "u8" (times s8) or "s16". An instruction set without products of u8 widens them to s16.
     """
@@ -69,10 +76,5 @@ def peak_gmacs(threads: int, kind: str = "u8") -> float | None:
     for job in jobs:
         job[0] = COUNT
     macs = threads * COUNT * isa.rows * isa.columns * GROUP_BYTES // VALUE_BYTES[kind]
-    with ThreadPoolExecutor(threads) as pool:
-        seconds = []
-        for _ in range(7):
-            started = time.perf_counter()
-            list(pool.map(timed, [job.ctypes.data for job in jobs]))
-            seconds.append(time.perf_counter() - started)
-    return macs / min(seconds) / 1e9
+    pool = ThreadPoolExecutor(threads)
+    return Loop(lambda: list(pool.map(timed, [job.ctypes.data for job in jobs])), macs / 1e9)

@@ -64,12 +64,14 @@ def gather(
 
 
 def select(names: list[str], only: str | None) -> list[str]:
-    """Names that contain `only`, all for None.
+    """The name `only`, else names that contain it; all for None.
 
-    >>> select(["5x5", "3x3 at 64"], "3x3")
-    ['3x3 at 64']
+    >>> select(["5x5", "5x5 stride 2"], "5x5")
+    ['5x5']
+    >>> select(["5x5", "5x5 stride 2", "3x3"], "5")
+    ['5x5', '5x5 stride 2']
     """
-    return [name for name in names if only is None or only in name]
+    return [only] if only in names else [name for name in names if only is None or only in name]
 
 
 def wanted(cases: list[str], rivals: list[str], only: str | None) -> tuple[list[str], list[str]]:

@@ -3,8 +3,9 @@
 READ ME FIRST
 1. A round is one turn of each contender. A ratio is the median over rounds of the two times of a
    round: drift from round to round cancels.
-2. A turn begins with a pause, in which the threads of the contender before stop spinning, and, if
-   calls are short, with an untimed call, which brings data back to near caches.
+2. A turn begins when the process is idle: threads of the contender before may spin on and take a
+   core from the next one (onnxruntime's do for 40 ms). If calls are short, an untimed call follows,
+   which brings data back to near caches.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ Call = Callable[[], object]
 Times = dict[str, list[float]]  # contender to seconds per call, one for each round
 Watch = Callable[[str, int], Call]  # what begins and its number of turns, to what each turn calls
 
-PAUSE = 0.02  # seconds
+WINDOW = 0.02  # seconds over which the process must be idle
+IDLE = 0.1  # of a core, at most
+PATIENCE = 100  # windows
 TURN = 0.05  # seconds that a turn should take at least
 
 
@@ -57,12 +60,21 @@ def race(
     gc.collect()
     for _ in range(settings.rounds):
         for name, call in contenders.items():
-            time.sleep(PAUSE)
+            settle()
             if repeats[name] > 1:
                 call()
             times[name].append(seconds(call, repeats[name]))
             tick()
     return times
+
+
+def settle() -> None:
+    """Wait until all threads of the process rest, for two seconds at most."""
+    for _ in range(PATIENCE):
+        began, used = time.perf_counter(), time.process_time()
+        time.sleep(WINDOW)
+        if time.process_time() - used < IDLE * (time.perf_counter() - began):
+            return
 
 
 def calls_for(call: Call, turn: float) -> int:

@@ -38,9 +38,7 @@ Threads = Annotated[
     int | None, typer.Option("--threads", min=1, max=1024, help="Threads; default: all cores.")
 ]
 Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Turns of each contender.")]
-Only = Annotated[
-    str | None, typer.Option("--only", help="Cases, or peers, whose names contain this.")
-]
+Only = Annotated[str | None, typer.Option("--only", help="A case or a peer, or part of names.")]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Tiny sizes: shows that it works, times mean nothing.")
 ]
@@ -171,7 +169,10 @@ def measuring(
             files.check_target(plot)
             plotter.check()
         console = Console(stderr=True)
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        shown = console.is_terminal
+        with Progress(
+            console=console, disable=not shown, transient=True, auto_refresh=False
+        ) as bar:
             yield Settings(thread_count(), rounds, only, quick, watching(bar))
     except peers.NotInstalledError as error:
         raise IntnetError(f"--plot needs matplotlib: {error}") from None
@@ -180,11 +181,11 @@ def measuring(
 
 
 def watching(bar: Any) -> Watch:
-    """A line of the progress bar for each race."""
+    """A line of the progress bar for each race, drawn between turns alone."""
 
     def begin(label: str, turns: int) -> Any:
         task = bar.add_task(label, total=turns)
-        return lambda: bar.advance(task)
+        return lambda: (bar.advance(task), bar.refresh())
 
     return begin
 
