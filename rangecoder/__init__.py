@@ -1,6 +1,7 @@
 """A range coder for integers with a table of probabilities per symbol.
 
-Exact integers in, the same bytes out on every machine. `FORMAT.md` is the specification; the
+Exact integers in, the same bytes out on every machine. Sections 5 and 6 of `conformance/SPEC.md`
+specify them; the
 compiled coder is loaded at the first call.
 
 >>> import numpy as np

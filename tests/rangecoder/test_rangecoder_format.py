@@ -1,33 +1,22 @@
-"""The example of FORMAT.md is what every form of the coder writes and reads."""
+"""The examples of sections 5 and 6 of SPEC.md are what every form of the coder writes and reads."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from types import ModuleType
-
-import numpy as np
 import pytest
+import spec_coder
+from spec_text import SPEC, Example, examples, plain
 
-import rangecoder
-from rangecoder import coder, reference
-
-TEXT = (Path(rangecoder.__file__).parent / "FORMAT.md").read_text("utf-8").partition("## 4")[2]
-SYMBOLS, ONE, TWO = re.findall(r"^    (.*)$", TEXT, re.MULTILINE)
+EXAMPLES = [e for e in examples(SPEC.read_text("utf-8")) if e.form in spec_coder.FORMS]
 
 
-@pytest.mark.parametrize("form", [reference, coder])
-@pytest.mark.parametrize(("lanes", "payload"), [(1, ONE), (2, TWO)])
-def test_example(form: ModuleType, lanes: int, payload: str) -> None:
-    """Symbols, table and payloads are parsed from the text."""
-    found = re.search(r"minimum (-?\d+), cdf ([\d ]+) \(n = 3\)", TEXT)
-    assert found is not None
-    cdf = np.array(found[2].split(), np.int32)
-    tables = rangecoder.Tables(cdf, np.array([0, 5], np.int32), np.array([found[1]], np.int32))
-    symbols = np.array(SYMBOLS.split(), np.int32)
-    indexes = np.zeros(len(symbols), np.uint8)
-    plain = form is reference
-    args = (indexes.tolist() if plain else indexes, tables, lanes)
-    data = form.encode(symbols.tolist() if plain else symbols, *args)
-    assert data.hex(" ") == payload
-    assert list(form.decode(data, *args)) == symbols.tolist()
+@pytest.mark.parametrize("coder", ["numpy", "numba"])  # in Python ints, compiled
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_example(example: Example, coder: str) -> None:
+    """Tables, symbols, payloads and states are parsed from the text."""
+    made = list(spec_coder.FORMS[example.form](example.lines, coder))
+    assert plain(made) == plain(example.lines)
+
+
+def test_every_form_has_an_example() -> None:
+    """Nothing is left out by the filter."""
+    assert {example.form for example in EXAMPLES} == set(spec_coder.FORMS)
