@@ -1,8 +1,7 @@
 """A range coder for integers with a table of probabilities per symbol.
 
-Exact integers in, the same bytes out on every machine. Sections 5 and 6 of `conformance/SPEC.md`
-specify them; the
-compiled coder is loaded at the first call.
+Exact integers in, the same bytes out on every machine. Sections 5 and 6 of
+`conformance/SPEC.md` are the specification; the compiled coder is loaded at the first call.
 
 >>> import numpy as np
 >>> import rangecoder

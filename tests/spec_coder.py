@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 import numpy as np
-from spec_text import Unreadable, numbers, spaced
+from spec_text import UnreadableError, numbers, spaced
 
 import rangecoder
 from rangecoder import reference
@@ -28,7 +28,7 @@ def bytes_of(lines: list[str]) -> tuple[bytes, list[str]]:
         if found is None:
             rest.append(line)
         elif int(found[1]) != len(data):
-            raise Unreadable(f"offset {found[1]}, must be {len(data)}: {line!r}")
+            raise UnreadableError(f"offset {found[1]}, must be {len(data)}: {line!r}")
         else:
             data += bytes.fromhex(found[2])
     return data, rest
@@ -45,7 +45,7 @@ def read(lines: list[str]) -> rangecoder.Tables:
     """Tables from lines."""
     found = [TABLE.fullmatch(" ".join(line.split())) for line in lines]
     if not lines or not all(found):
-        raise Unreadable(f"tables: {lines}")
+        raise UnreadableError(f"tables: {lines}")
     cdfs = [numbers(match[3]) for match in found if match]
     start = np.cumsum([0, *map(len, cdfs)])
     return rangecoder.Tables(np.concatenate(cdfs), start, np.array([int(m[2]) for m in found if m]))
@@ -110,7 +110,7 @@ def payload_form(lines: list[str], backend: str) -> Iterator[str]:
             yield f"payload {before} = {got}"
             continue
         elif word != "table":
-            raise Unreadable(line)
+            raise UnreadableError(line)
         yield line
 
 
@@ -147,7 +147,7 @@ def shown(word: int) -> str:
 def without_indexes(head: list[str], backend: str) -> Iterator[str]:
     """One table and one line of symbols as a payload, each symbol with table 0."""
     if len(head) != 2 or not head[1].startswith("symbols"):
-        raise Unreadable(f"one table and one line of symbols: {head}")
+        raise UnreadableError(f"one table and one line of symbols: {head}")
     count = len(numbers(head[1].partition(" = ")[0].partition(" ")[2]))
     lines = payload_form([head[0], f"indexes {'0 ' * count}", head[1]], backend)
     return (line for line in lines if not line.startswith("indexes"))

@@ -9,13 +9,15 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 from spec_coder import BYTES, bytes_of, written
-from spec_text import Unreadable, parts, spaced
+from spec_text import UnreadableError, parts, spaced
 
+import rangecoder
 from intnet import backends, codec, container, model_file
 from intnet.errors import IntnetError
 from intnet.latents import Int32Array
@@ -29,7 +31,7 @@ def file_of(line: str) -> Path:
     """`model NAME` or `stream NAME`: a file of the conformance vectors."""
     word, _, name = line.partition(" ")
     if word not in ("model", "stream") or not (VECTORS / name).is_file():
-        raise Unreadable(line)
+        raise UnreadableError(line)
     return VECTORS / name
 
 
@@ -39,11 +41,9 @@ def loaded(path: Path) -> Model:
     return model_file.load(path)
 
 
-def header_of(data: bytes) -> dict[str, dict[str, object]]:
+def header_of(data: bytes) -> dict[str, dict[str, Any]]:
     """The safetensors header."""
-    found: dict[str, dict[str, object]] = json.loads(
-        data[8 : 8 + int.from_bytes(data[:8], "little")]
-    )
+    found: dict[str, dict[str, Any]] = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return found
 
 
@@ -69,11 +69,12 @@ def model_form(lines: list[str], backend: str) -> Iterator[str]:
             yield f"document = {text}"
         elif word == "entry":
             name = parts(rest)[0]
-            yield f"entry {name} = {json.dumps(header[name], sort_keys=True, separators=(',', ':'))}"
+            entry = json.dumps(header[name], sort_keys=True, separators=(",", ":"))
+            yield f"entry {name} = {entry}"
         elif word == "hashed":
             name = next(names)
             title = f"{name} {tensors[name].dtype.name} {'x'.join(map(str, tensors[name].shape))}"
-            begin, end = header[name]["data_offsets"]  # type: ignore[misc]
+            begin, end = header[name]["data_offsets"]
             start = 8 + int.from_bytes(data[:8], "little")
             digest.update(f"\n{title}\n".encode() + data[start + begin : start + end])
             yield f"hashed {title} = {end - begin} bytes"
@@ -90,7 +91,7 @@ def model_form(lines: list[str], backend: str) -> Iterator[str]:
         elif BYTES.fullmatch(line) or line == lines[0]:
             yield line
         else:
-            raise Unreadable(line)
+            raise UnreadableError(line)
 
 
 def result_of(data: bytes) -> str:
@@ -112,7 +113,7 @@ def model_edits_form(lines: list[str], backend: str) -> Iterator[str]:
         before, _ = parts(line)
         old, new = (json.loads(text) for text in before.split(" -> "))
         if document.count(old) < 1:
-            raise Unreadable(f"no {old!r} in the document")
+            raise UnreadableError(f"no {old!r} in the document")
         yield f"{before} = {result_of(saved(document.replace(old, new, 1), tensors))}"
 
 
@@ -180,8 +181,6 @@ def stages_of(data: bytes, model: Model, backend: str) -> Iterator[tuple[str, st
 
 def symbols_of(payload: bytes, tables: Array, model: Model, minor: int) -> Int32Array:
     """Symbols of y."""
-    import rangecoder  # noqa: PLC0415
-
     lanes = codec.lanes_of(minor, tables.size)
     symbols: Int32Array = rangecoder.decode(payload, tables.ravel(), model.y_tables, lanes)
     return symbols.reshape(tables.shape)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from spec_text import Unreadable, numbers, parts, spaced
+from spec_text import UnreadableError, numbers, parts, spaced
 
 import rangecoder
 from intnet import backends, bounds, codec, container, model_file, ports, program_json
@@ -65,9 +65,10 @@ def scaling(**fields: int) -> Scaling:
     """Of one table, one quality, one channel."""
     whole = {"gain": 1, "inverse_gain": 1, "index_offset": 0, "dead_zone": 0, "gain_shift": 16,
              "inverse_shift": 1, "index_shift": 1} | fields  # fmt: skip
-    arrays = {n: np.full((64, 1), whole[n], np.int32) for n in model_file.ARRAYS[:3]}
-    shifts = {n: whole[n] for n in model_file.SHIFTS}
-    return Scaling(dead_zone=np.array([whole["dead_zone"]], np.int32), **arrays, **shifts)
+    values: dict[str, Any] = {n: np.full((64, 1), whole[n], np.int32) for n in model_file.ARRAYS}
+    values["dead_zone"] = np.array([whole["dead_zone"]], np.int32)
+    values |= {n: whole[n] for n in model_file.SHIFTS}
+    return Scaling(**values)
 
 
 def sample(value: int) -> Array:
@@ -154,7 +155,7 @@ def value(text: str, backend: str) -> object:
     if found is None:
         return constant(text)
     if found[1] not in FUNCTIONS:
-        raise Unreadable(text)
+        raise UnreadableError(text)
     return FUNCTIONS[found[1]](backend, *ast.literal_eval(f"({found[2]},)"))
 
 
@@ -162,7 +163,7 @@ def constant(name: str) -> int:
     """A limit of the code."""
     found = [getattr(home, name) for home in HOMES if hasattr(home, name)]
     if len(set(found)) != 1:
-        raise Unreadable(f"constant {name}: {found}")
+        raise UnreadableError(f"constant {name}: {found}")
     return int(found[0])
 
 
@@ -188,7 +189,7 @@ def program_form(lines: list[str], backend: str) -> Iterator[str]:
             name = parts(line)[0][6:]
             x[name] = array(parts(line)[1], dtypes[name])
         elif not line.startswith(("op ", "input ", "port ", "bound ", "output ", "result ")):
-            raise Unreadable(line)
+            raise UnreadableError(line)
     document = {"name": "p", "inputs": inputs, "ops": ops, "outputs": outputs}
     got: dict[str, str] = {}
     try:

@@ -34,7 +34,7 @@ class Example(NamedTuple):
 Form = Callable[[list[str], str], Iterator[str]]  # lines, backend -> the same lines, computed
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A line that no form knows."""
 
 
@@ -65,7 +65,7 @@ def parts(line: str) -> tuple[str, str]:
     """What stands before ` = ` and after it."""
     before, equals, after = line.partition(" = ")
     if not equals:
-        raise Unreadable(f"no ' = ' in {line!r}")
+        raise UnreadableError(f"no ' = ' in {line!r}")
     return before.strip(), after.strip()
 
 

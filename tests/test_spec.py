@@ -41,13 +41,13 @@ def check(example: Example, backend: str) -> None:
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
-def test_example(example, backend):
+def test_example(example: Example, backend: str) -> None:
     """What the text says comes out, comes out."""
     assert example.lines
     check(example, backend)
 
 
-def test_every_block_is_an_example():
+def test_every_block_is_an_example() -> None:
     """No fence escapes the parser, every form is used, and there are many examples."""
     assert TEXT.count("```") == 2 * len(EXAMPLES)
     assert {example.form for example in EXAMPLES} == set(FORMS)
@@ -55,7 +55,7 @@ def test_every_block_is_an_example():
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
-def test_example_can_fail(example):
+def test_example_can_fail(example: Example) -> None:
     """One changed character of a result is noticed."""
     at = max(i for i, line in enumerate(example.lines) if " = " in line or "table" in line)
     line = example.lines[at]
@@ -66,14 +66,14 @@ def test_example_can_fail(example):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_unreadable_lines_fail(form):
+def test_unreadable_lines_fail(form: str) -> None:
     """A line of another form is an error, not a comment."""
     example = next(example for example in EXAMPLES if example.form == form)
     with pytest.raises(Exception):  # noqa: B017, PT011  # as above
         check(example._replace(lines=[*example.lines, "what is this"]), "numpy")
 
 
-def test_clause_ids():
+def test_clause_ids() -> None:
     """Every anchor shows its id; none is defined twice; whatever is cited is defined."""
     defined = clauses(TEXT)
     assert TEXT.count("<a ") == len(defined) == len(set(defined)) > 100
@@ -82,7 +82,7 @@ def test_clause_ids():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_operation(kind):
+def test_every_operation(kind: str) -> None:
     """A clause that names each field, and an example."""
     text = clause_text(TEXT, f"op.{kind}")
     common = ("kind", "name", "inputs", "dtype", "lo", "hi")
@@ -99,11 +99,12 @@ def test_every_operation(kind):
     *(f"port.{f.name}" for f in fields(Port)),
     *(f"program.{f.name}" for f in fields(Program)),
 ])  # fmt: skip
-def test_every_name_has_a_clause(name):
+def test_every_name_has_a_clause(name: str) -> None:
+    """Errors, header fields, scaling, programs, ports: by the names of the code."""
     assert clause_text(TEXT, name).strip()
 
 
-def test_parser():
+def test_parser() -> None:
     """The checker itself: fences, clauses and citations are found."""
     text = '<a id="a.b">[a.b]</a> x [a.b](#a.c)\n```example clause=a.d form=values\nf(1) = 2\n```\n'
     assert examples(text) == [Example("a.d", "values", ["f(1) = 2"], 2)]
@@ -111,6 +112,6 @@ def test_parser():
     assert spec_text.citations(text) == {"a.c", "a.d"}
 
 
-def test_length():
+def test_length() -> None:
     """A text that one person can read in a sitting."""
     assert len(TEXT.splitlines()) <= 960
