@@ -3,9 +3,14 @@
 The runtime (encode, decode, certify, conformance) is integers only and never imports torch.
 """
 
-from importlib import metadata
 
-try:
-    __version__ = metadata.version("intnet")
-except metadata.PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when it is asked for: that takes longer than all else here."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import metadata  # noqa: PLC0415  # the point of this function
+
+    try:
+        return metadata.version("intnet")
+    except metadata.PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

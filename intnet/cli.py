@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import gc
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
-from intnet import __version__
-from intnet.commands import bench, certify, conform, decode, encode, info, selftest, train, warmup
+
+class Verb(NamedTuple):
+    """Where a verb is: a module of `intnet.commands`, a function in it or a Typer of its own."""
+
+    module: str
+    attribute: str
+    extra: bool = False  # whether it takes options that it does not name
+
+
+VERBS = {
+    "encode": Verb("encode", "encode"),
+    "decode": Verb("decode", "decode"),
+    "info": Verb("info", "info"),
+    "models": Verb("info", "models"),
+    "train": Verb("train", "train", extra=True),
+    "convert": Verb("train", "convert"),
+    "certify": Verb("certify", "certify"),
+    "conform": Verb("conform", "app"),
+    "bench": Verb("bench", "app"),
+    "selftest": Verb("selftest", "selftest"),
+    "warmup": Verb("warmup", "warmup"),
+}
+# An unknown option belongs to the trainer, which knows more of them.
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+# Objects between two collections of garbage, Python's default is 700 or 2000. Imports make some
+# 200 000 that stay, and looking for garbage among them took a tenth of a short run.
+COLLECT_AFTER = 500_000
+
+
+class Verbs(TyperGroup):
+    """A verb is imported when it is asked for: `decode` does not wait for what `bench` needs."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        names: dict[str, Any] = dict.fromkeys(VERBS)  # for the help and for suggestions
+        self.commands = names
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  # Typer's signature
+        """The verb of this name, None for an unknown one."""
+        return command(cmd_name, VERBS[cmd_name]) if cmd_name in VERBS else None
+
+
+def command(name: str, verb: Verb) -> Any:
+    """What Typer runs for a verb."""
+    found = getattr(import_module(f"intnet.commands.{verb.module}"), verb.attribute)
+    if not isinstance(found, typer.Typer):
+        found, function = typer.Typer(rich_markup_mode=None, add_completion=False), found
+        found.command(name, context_settings=PASS_THROUGH if verb.extra else None)(function)
+    return typer.main.get_command(found)
+
 
 app = typer.Typer(
+    cls=Verbs,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help, in milliseconds
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# An unknown option belongs to the trainer, which knows more of them.
-PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-app.command()(encode.encode)
-app.command()(decode.decode)
-app.command()(info.info)
-app.command()(info.models)
-app.command(context_settings=PASS_THROUGH)(train.train)
-app.command()(train.convert)
-app.command()(certify.certify)
-app.add_typer(conform.app, name="conform")
-app.add_typer(bench.app, name="bench")
-app.command()(selftest.selftest)
-app.command()(warmup.warmup)
 
 
 def show_version(value: bool) -> None:
     """Print the version and stop."""
     if value:
+        from intnet import __version__  # noqa: PLC0415  # looked up, see there
+
         print(f"intnet {__version__}")
         raise typer.Exit
 
@@ -56,4 +96,5 @@ def options(
 
 def main() -> None:
     """Console script `intnet`."""
+    gc.set_threshold(COLLECT_AFTER)
     app(prog_name="intnet")

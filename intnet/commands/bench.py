@@ -49,7 +49,10 @@ Picture = Annotated[
 ]
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Speed beside that of others, in turns."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Speed beside that of others, in turns.",
 )
 
 

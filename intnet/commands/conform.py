@@ -9,7 +9,9 @@ import typer
 
 from intnet.commands import common
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Conformance vectors.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="Conformance vectors."
+)
 
 
 @app.command()
