@@ -60,28 +60,30 @@ def prove(program: Program) -> list[Bound]:
     return tightest
 
 
-Claims = Iterator[tuple[str, int, list[int]]]  # quantity, limit, a Python int per channel
+# Quantity, limit, a Python int per channel: those cannot overflow. `tolist` makes them at once.
+Claims = Iterator[tuple[str, int, list[int]]]
 
 
 def weight_sums(weight: Array) -> list[int]:
     """sum |weight| of every output channel."""
-    sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1)
-    return [int(s) for s in sums]
+    sums: list[int] = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1).tolist()
+    return sums
 
 
 def rescaled(accs: list[int], multiplier: Array, shift: Array) -> Claims:
     """|acc| * multiplier + half of each channel, in 64 bits."""
     products = [
-        acc * int(m) + (1 << (int(s) - 1))
-        for acc, m, s in zip(accs, multiplier, shift, strict=True)
+        acc * m + (1 << (s - 1))
+        for acc, m, s in zip(accs, multiplier.tolist(), shift.tolist(), strict=True)
     ]
     yield "product", PRODUCT_LIMIT, products
 
 
 def linear(op: Conv | ConvTranspose, ports: list[Port]) -> Claims:
     """Accumulator and product of a convolution. A transposed one has no more taps per sum."""
-    sums = zip(op.bias, weight_sums(op.weight), strict=True)
-    accs = [abs(int(bias)) + total * ports[0].magnitude for bias, total in sums]
+    magnitude = ports[0].magnitude
+    sums = zip(op.bias.tolist(), weight_sums(op.weight), strict=True)
+    accs = [abs(bias) + total * magnitude for bias, total in sums]
     yield "accumulator", ACC_LIMIT, accs
     yield from rescaled(accs, op.multiplier, op.shift)
 

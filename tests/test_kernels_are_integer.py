@@ -60,7 +60,7 @@ def test_no_plain_loop_contains_a_floating_point_type(monkeypatch: pytest.Monkey
     """A program of all operations uses every one of them."""
     monkeypatch.setenv("INTNET_SIMD", "generic")
     module = fresh(monkeypatch, numba_kernels)
-    monkeypatch.setattr(numba_cpu, "kernels", module)
+    monkeypatch.setattr(numba_cpu, "kernels", lambda: module)
     numba_cpu.run(*make.everything(np.random.default_rng(0)))
     assert_integer(module, {
         "conv_rows", "conv_transpose_rows", "depthwise_rows", "requantise_rows", "mul_rows",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from intnet.backends import numba_kernels as kernels
 from intnet.backends import numba_latents as latents
 from intnet.backends import reshape
 from intnet.backends.execute import Backend, Compute, Rows, Step, execute
@@ -35,6 +37,12 @@ from intnet.program import (
 __all__ = ["BACKEND", "latents", "run"]
 
 PACKED: WeakKeyDictionary[Op, Array] = WeakKeyDictionary()
+
+
+@cache
+def kernels() -> ModuleType:
+    """The plain loops, which pictures and the shipped model do not need where there are tiles."""
+    return import_module("intnet.backends.numba_kernels")
 
 
 def run(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -109,12 +117,12 @@ def linear(op: Conv | ConvTranspose, inputs: list[Rows], out: Rows) -> None:
     ky, kx, groups, i, n = weight.shape
     top, left, _, _ = op.padding
     if isinstance(op, Conv):
-        kernel = kernels.conv_rows
+        kernel = kernels().conv_rows
         top += inputs[0].first - out.first * op.stride
         if i == n == 1 and groups > 1:
-            kernel, weight = kernels.depthwise_rows, weight.reshape(ky, kx, groups)
+            kernel, weight = kernels().depthwise_rows, weight.reshape(ky, kx, groups)
     else:
-        kernel = kernels.conv_transpose_rows
+        kernel = kernels().conv_transpose_rows
         top += out.first - inputs[0].first * op.stride
     spread(
         kernel, len(out.array), out.array.size * ky * kx * i, x, weight, contiguous(op.bias),
@@ -132,7 +140,7 @@ def requantise(op: Requantise, inputs: list[Rows], out: Rows) -> None:
     """Per channel."""
     x = same_rows(inputs[0], out)
     spread(
-        kernels.requantise_rows, len(x), x.size, x, contiguous(op.multiplier),
+        kernels().requantise_rows, len(x), x.size, x, contiguous(op.multiplier),
         contiguous(op.shift), op.lo, op.hi, out.array,
     )  # fmt: skip
 
@@ -141,20 +149,20 @@ def lut(op: Lut, inputs: list[Rows], out: Rows) -> None:
     """Entry 0 belongs to the lowest value of the input's dtype."""
     x = same_rows(inputs[0], out)
     table, lowest = contiguous(op.table), int(np.iinfo(x.dtype).min)
-    spread(kernels.lut_rows, len(x), x.size, flat(x), table, lowest, flat(out.array))
+    spread(kernels().lut_rows, len(x), x.size, flat(x), table, lowest, flat(out.array))
 
 
 def add(op: Add, inputs: list[Rows], out: Rows) -> None:
     """clip(a + b)."""
     a, b = (flat(same_rows(x, out)) for x in inputs)
-    spread(kernels.add_rows, len(a), a.size, a, b, op.lo, op.hi, flat(out.array))
+    spread(kernels().add_rows, len(a), a.size, a, b, op.lo, op.hi, flat(out.array))
 
 
 def mul(op: Mul, inputs: list[Rows], out: Rows) -> None:
     """requantise(a * b)."""
     a, b = (same_rows(x, out) for x in inputs)
     spread(
-        kernels.mul_rows, len(a), a.size, a, b, contiguous(op.multiplier), contiguous(op.shift),
+        kernels().mul_rows, len(a), a.size, a, b, contiguous(op.multiplier), contiguous(op.shift),
         op.lo, op.hi, out.array,
     )  # fmt: skip
 
@@ -162,7 +170,7 @@ def mul(op: Mul, inputs: list[Rows], out: Rows) -> None:
 def div(op: Div, inputs: list[Rows], out: Rows) -> None:
     """The quotient rounded to nearest, ties toward plus infinity."""
     a, b = (flat(same_rows(x, out)) for x in inputs)
-    spread(kernels.div_rows, len(a), a.size, a, b, op.left_shift, op.lo, op.hi, flat(out.array))
+    spread(kernels().div_rows, len(a), a.size, a, b, op.left_shift, op.lo, op.hi, flat(out.array))
 
 
 OPERATIONS: dict[type[Op], Compute] = {
