@@ -33,8 +33,8 @@ VERBS = {
 }
 # An unknown option belongs to the trainer, which knows more of them.
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
-# Objects between two collections of garbage, Python's default is 700 or 2000. Imports make some
-# 200 000 that stay, and looking for garbage among them took a tenth of a short run.
+# Objects between two searches for garbage; Python's default is 700 or 2000. Imports make 200 000
+# that stay, and searching them again and again took a tenth of a short run.
 COLLECT_AFTER = 500_000
 
 
@@ -97,4 +97,7 @@ def options(
 def main() -> None:
     """Console script `intnet`."""
     gc.set_threshold(COLLECT_AFTER)
-    app(prog_name="intnet")
+    try:
+        app(prog_name="intnet")
+    finally:
+        gc.freeze()  # or the interpreter's end takes apart what the system frees at once
