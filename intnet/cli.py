@@ -35,7 +35,7 @@ VERBS = {
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 # Objects between two searches for garbage; Python's default is 700 or 2000. Imports make 200 000
 # that stay, and searching them again and again took a tenth of a short run.
-COLLECT_AFTER = 500_000
+COLLECT_AFTER = 200_000
 
 
 class Verbs(TyperGroup):

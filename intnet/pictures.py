@@ -23,8 +23,8 @@ Pixels = npt.NDArray[np.uint8]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "PPM")
 OUTPUTS = {".png": "PNG", ".ppm": "PPM", ".pgm": "PPM", ".pnm": "PPM"}
-# zlib's default is level 6. Level 3 takes 0.4 of its time and makes the decoded pictures of Kodak 3 %
-# larger (quality 32; 6 % at quality 10): those who want the smallest PNG have tools for that.
+# zlib's default is 6. Level 3 takes 0.4 of its time and makes decoded pictures 3 % larger (Kodak at
+# quality 32; 6 % at quality 10).
 OPTIONS: dict[str, dict[str, int]] = {"PNG": {"compress_level": 3}, "PPM": {}}
 ALLOWED = "allowed: 8-bit grey or RGB without transparency"
 CONVERTED = {"1": "L", "P": "RGB", "L": "L", "RGB": "RGB"}

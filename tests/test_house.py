@@ -84,3 +84,10 @@ def test_import_loads_no_torch(module):
     code = f"import sys, {module}; print(*{{m.split('.')[0] for m in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"torch", "triton", "cupy", "jax", "tensorflow"}
+
+
+def test_import_of_the_package_loads_nothing_else():
+    """Neither the version, which takes a search of what is installed, nor NumPy."""
+    code = "import sys; had = set(sys.modules); import intnet; print(*set(sys.modules) - had)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["intnet"]

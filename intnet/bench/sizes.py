@@ -52,7 +52,7 @@ def startup(settings: Settings, picture: Path | None) -> Report:
     path, pixels = load(picture, settings)
     report = Report("startup", "runs/s", {"picture": str(path), "quality": QUALITY})
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "in.inic", Path(folder) / "out.ppm"
+        source, target = Path(folder) / "in.inic", Path(folder) / "out.png"
         source.write_bytes(codec.encode(pixels, shipped.load(), QUALITY))
         decode = ["-c", CLI, "decode", str(source), "-o", str(target)]
         runs = {PYTHON: ["-c", "pass"], IMPORT: ["-c", "import intnet"], WARM: decode}
