@@ -15,20 +15,22 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from intnet.backends.simd import choose, emit
+from intnet.backends.simd.isa import Dot
+from intnet.backends.simd.values import constant
 
 
-def defined(value_bits: int, first_is_unsigned: bool, offset: int = 0) -> emit.Dot:
+def defined(value_bits: int, first_is_unsigned: bool, offset: int = 0) -> Dot:
     """acc + the sum over the values of a word of (a - offset) * weight, step by step."""
 
     def dot(builder: ir.IRBuilder, acc: Any, a: Any, weight: Any) -> Any:
         vector, rest = acc.type, 32 - value_bits
 
         def value(word: Any, position: int, unsigned: bool) -> Any:
-            top = builder.shl(word, emit.constant(vector, rest - position))
-            return (builder.lshr if unsigned else builder.ashr)(top, emit.constant(vector, rest))
+            top = builder.shl(word, constant(vector, rest - position))
+            return (builder.lshr if unsigned else builder.ashr)(top, constant(vector, rest))
 
         for position in range(0, 32, value_bits):
-            x = builder.sub(value(a, position, first_is_unsigned), emit.constant(vector, offset))
+            x = builder.sub(value(a, position, first_is_unsigned), constant(vector, offset))
             acc = builder.add(acc, builder.mul(x, value(weight, position, False)))
         return acc
 

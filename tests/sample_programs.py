@@ -77,6 +77,14 @@ def linear(
                 **scales(rng, n, typical, hi))  # fmt: skip
 
 
+def table(rng: np.random.Generator, dtype: str) -> np.ndarray:
+    """256 entries over the whole of a dtype, its ends among them."""
+    lo, hi = FULL[dtype]
+    entries = rng.integers(lo, hi + 1, 256).astype(np.int32)
+    entries[[0, 255]] = hi, lo
+    return entries
+
+
 def everything(rng: np.random.Generator) -> tuple[Program, dict[str, np.ndarray]]:
     """A program with every kind of operation, and inputs of 12 x 10 samples."""
     types: dict[str, Port] = {}
@@ -100,6 +108,8 @@ def everything(rng: np.random.Generator) -> tuple[Program, dict[str, np.ndarray]
         linear(ConvTranspose, rng, down, "s16", 8, kernel=(4, 4), stride=2, padding=(1, 1, 1, 1),
                name="up")
     )  # fmt: skip
+    append(linear(Conv, rng, d, "s8", 21, kernel=(1, 3), padding=(0, 1, 0, 1), name="index"))
+    append(Lut("looked", ("index",), "s16", *FULL["s16"], table(rng, "s16")))
     lo, hi = FULL["s16"]
     append(Add("sum", ("up", "a"), "s16", lo, hi))
     append(Mul("mul", ("sum", "b"), "s16", lo, hi, **scales(rng, 8, 2**28, hi)))
@@ -112,7 +122,7 @@ def everything(rng: np.random.Generator) -> tuple[Program, dict[str, np.ndarray]
     append(Concat("cat", ("part", "s2d")))
     append(Pad("pad", ("cat",), (1, 2, 3, 4), "edge"))
     append(Crop("crop", ("pad",), (2, 1, 0, 3)))
-    outputs = ("crop", "cat", "d2s", "div", up.name)
+    outputs = ("crop", "cat", "d2s", "div", up.name, "looked")
     return Program("everything", inputs, tuple(ops), outputs), {
         p.name: samples(rng, p, 12, 10) for p in inputs
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import instructions
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 from sample_programs import FULL, port, single
 
 from intnet import backends
-from intnet.backends import execute, threads
-from intnet.backends.simd import choose
+from intnet.backends import execute, fuse, threads
+from intnet.backends.simd import choose, linear
 from intnet.program import (
     DTYPES,
     Add,
@@ -81,6 +82,10 @@ LINEAR = {
         (4, 5, 3, 7),
     ),  # outputs of bias alone
     "stride-over-kernel": ("s16", "s8", "s16", 1, 33, 3, 3, 1, 2, 4, 1, (0, 1, 3, 1)),
+    # whole panels of every instruction set, 6 positions and more: tiles without a branch
+    "whole-to-u8": ("u8", "s8", "u8", 3, 7, 5, 64, 1, 1, 1, 1, (0, 0, 0, 0)),
+    "whole-to-s16": ("s16", "s8", "s16", 4, 8, 6, 128, 3, 3, 1, 1, (1, 1, 1, 1)),
+    "whole-depthwise": ("s16", "s8", "s16", 5, 13, 64, 64, 3, 3, 1, 64, (1, 1, 1, 1)),
     "groups-2": ("s16", "s16", "u8", 5, 6, 10, 6, 3, 3, 1, 2, (1, 1, 1, 1)),
     "depthwise": ("u8", "s8", "u8", 7, 20, 17, 17, 5, 5, 1, 17, (2, 2, 2, 2)),
     "depthwise-stride-2": ("s16", "s16", "s16", 9, 11, 8, 8, 3, 3, 2, 8, (1, 0, 1, 2)),
@@ -253,6 +258,81 @@ def test_tables_begin_at_the_lowest_value(run: Run, dtype: str) -> None:
     x = np.arange(*np.add(FULL[dtype], (0, 1))).astype(DTYPES[dtype]).reshape(16, 8, 2)
     got = run(single(Lut("y", ("x",), "s8", -128, 127, table), p), {"x": x})["y"]
     np.testing.assert_array_equal(got.ravel(), table.astype(np.int8), strict=True)
+
+
+# kind; dtype; of the index; out; N; kernel; groups; of 3 or 17 channels
+LOOKED_UP = {
+    "1x1": (Conv, "s16", "u8", "u8", 17, (1, 1), 1),
+    "1x1-whole": (Conv, "u8", "s8", "s16", 64, (1, 1), 1),
+    "3x2": (Conv, "u8", "s8", "s8", 35, (3, 2), 1),
+    "depthwise": (Conv, "s16", "u8", "s32", 17, (3, 3), 17),
+    "transposed": (ConvTranspose, "s8", "s8", "s16", 9, (3, 4), 1),
+    "s32": (Conv, "s32", "u8", "s16", 9, (1, 1), 1),  # no tiles: plain loops
+}
+
+
+@pytest.mark.parametrize("case", LOOKED_UP)
+def test_a_table_ends_the_pass_of_its_convolution(run: Run, case: str) -> None:
+    """Lookups of clipped outputs, in the epilogue of tiles of every dtype: the same bits."""
+    kind, dtype, index, out, n, kernel, groups = LOOKED_UP[case]
+    rng, p = np.random.default_rng(len(case)), port("x", dtype, max(3, groups))
+    stride = 2 if kind is ConvTranspose else 1
+    first = make.linear(kind, rng, p, index, n, kernel=kernel, groups=groups, stride=stride,
+                        padding=(1, 0, 0, 1), name="index")  # fmt: skip
+    table = make.table(rng, out)
+    ops = first, Lut("y", ("index",), out, *make.FULL[out], table)
+    program, inputs = Program("p", (p,), ops, ("y",)), {"x": make.samples(rng, p, 7, 9)}
+    want = slowest_form.run(program, inputs)
+    assert {int(table[0]), int(table[-1])} <= set(want["y"].ravel().tolist()), "both ends are found"
+    same(run(program, inputs), want)
+    table.flags.writeable = False
+    strided = Program("p", (p,), (first, replace(ops[1], table=np.repeat(table, 2)[::2])), ("y",))
+    same(run(strided, inputs), want)
+    assert len(fuse.steps(program)) == (1 if dtype != "s32" else 2)
+
+
+@pytest.mark.parametrize(("n", "out"), [(64, "s16"), (64, "u8"), (67, "s16"), (5, "s32")])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_sum_ends_the_pass_of_its_convolution(run: Run, n: int, out: str, swapped: bool) -> None:
+    """Residual sums that clip at both ends: whole panels and parts of them, every width."""
+    rng, p, other = np.random.default_rng(n), port("x", "u8", 7), port("r", "s16", n)
+    conv = make.linear(Conv, rng, p, "s16", n, kernel=(1, 3), padding=(0, 1, 0, 1), name="c")
+    lo, hi = (0, 255) if out == "u8" else (-30000, 40000 if out == "s32" else 30001)
+    op = Add("y", ("r", "c") if swapped else ("c", "r"), out, lo, hi)
+    program = Program("p", (p, other), (conv, op), ("y",))
+    inputs = {"x": make.samples(rng, p, 5, 15), "r": make.samples(rng, other, 5, 15)}
+    want = slowest_form.run(program, inputs)
+    assert {lo, hi} <= set(want["y"].ravel().tolist())
+    same(run(program, inputs), want)
+    assert len(fuse.steps(program)) == 1
+
+
+def test_a_convolution_that_others_read_is_not_lost_in_its_table(run: Run) -> None:
+    """Then the two are computed one after the other."""
+    rng, p = np.random.default_rng(1), port("x", "u8", 3)
+    conv = make.linear(Conv, rng, p, "u8", 5, name="index")
+    ops = conv, Lut("y", ("index",), "u8", 0, 255, make.table(rng, "u8"))
+    program, inputs = Program("p", (p,), ops, ("y", "index")), {"x": make.samples(rng, p, 4, 4)}
+    same(run(program, inputs), slowest_form.run(program, inputs))
+    assert len(fuse.steps(program)) == 2
+
+
+RAISED = {"room": (255, 1), "none": (255, 2**21), "weights": (32767, 1)}
+
+
+@pytest.mark.parametrize("case", RAISED)
+def test_small_shifts_are_raised_where_sums_have_room(run: Run, case: str) -> None:
+    """Sums times 2**k, shifts plus k: the same bits; at their limits they are left alone."""
+    weight, terms = RAISED[case]
+    p = port("x", "u8", 2)
+    bias = np.array([terms * 1000, -7], np.int32)
+    multiplier, shift = np.array([TOP, 3], np.int32), np.array([31, 27], np.int32)
+    op = Conv("y", ("x",), "s16", -32768, 32767, 1, (1, 1, 1, 1), 2,
+              np.full((2, 3, 3, 1), weight, np.int16), bias, multiplier, shift)  # fmt: skip
+    inputs = {"x": make.samples(np.random.default_rng(5), p, 5, 7)}
+    same(run(single(op, p), inputs), slowest_form.run(single(op, p), inputs))
+    high = bool((linear.raised(op, 255).shift >= 32).all())
+    assert high is (case == "room")
 
 
 def test_every_kind_of_operation_in_one_program(run: Run) -> None:

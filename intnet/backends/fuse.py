@@ -1,9 +1,11 @@
 """Which operations of a program the compiled kernels compute in one pass.
 
-    [space_to_depth] conv [add | depth_to_space]
+    [space_to_depth] conv [add | lut | depth_to_space]
+    conv_transpose [lut]
 
 The blocks of space_to_depth are the taps of a strided convolution, those of depth_to_space are
-places where a convolution may put its outputs, and the sum of a residual block ends the epilogue.
+places where a convolution may put its outputs. The sum of a residual block, or a table in which the
+outputs are looked up, ends the epilogue.
 """
 
 from __future__ import annotations
@@ -14,7 +16,16 @@ from weakref import WeakKeyDictionary
 
 from intnet.backends.execute import Step
 from intnet.ports import Ports, infer
-from intnet.program import Add, Conv, DepthToSpace, Op, Program, SpaceToDepth
+from intnet.program import (
+    Add,
+    Conv,
+    ConvTranspose,
+    DepthToSpace,
+    Lut,
+    Op,
+    Program,
+    SpaceToDepth,
+)
 
 FUSED: WeakKeyDictionary[Program, tuple[Step, ...]] = WeakKeyDictionary()
 
@@ -48,7 +59,11 @@ def joins(before: list[Op], op: Op, ports: Ports) -> bool:
     if isinstance(op, Conv):
         plain = op.groups == op.stride == 1 and op.padding == (0, 0, 0, 0)
         return isinstance(last, SpaceToDepth) and plain and op.weight.shape[1:3] == (1, 1)
-    if not isinstance(last, Conv) or last.dtype == "s32" or ports[last.inputs[0]].dtype == "s32":
+    if not isinstance(last, Conv | ConvTranspose) or ports[last.inputs[0]].dtype == "s32":
+        return False
+    if isinstance(op, Lut):
+        return True
+    if not isinstance(last, Conv) or last.dtype == "s32":
         return False
     if isinstance(op, Add):
         return all(ports[name].dtype == "s16" for name in op.inputs if name != last.name)

@@ -83,7 +83,7 @@ def between_rows(op: Op, x: Rows, rows: int, width: int) -> Array:
     """An array for the rows of a space_to_depth or a convolution of x."""
     if isinstance(op, SpaceToDepth):
         return np.empty((rows, width, x.array.shape[2] * op.block**2), x.array.dtype)
-    assert isinstance(op, Conv)
+    assert isinstance(op, Conv | ConvTranspose)
     return np.empty((rows, width, len(op.bias)), DTYPES[op.dtype])
 
 

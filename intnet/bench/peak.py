@@ -11,8 +11,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from intnet.backends.simd import choose, emit
-from intnet.backends.simd.emit import GROUP_BYTES, I64, Isa
+from intnet.backends.simd import choose, values
+from intnet.backends.simd.emit import GROUP_BYTES
+from intnet.backends.simd.isa import Isa
+from intnet.backends.simd.values import I32, I64
 from intnet.bench.race import Call
 
 COUNT = 2_000_000  # rounds of all registers: milliseconds
@@ -29,9 +31,9 @@ def loop(isa: Isa, kind: str) -> Any:
     @intrinsic
     def registers(_context: Any, job: Any) -> Any:  # noqa: ARG001  # numba reads its name
         def codegen(ctx: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-            rounds = emit.load(builder, args[0], I64)
-            a = emit.splat(builder, builder.trunc(rounds, emit.I32), isa.lanes)
-            sums = [cgutils.alloca_once_value(builder, emit.constant(isa.vector, k + 1))
+            rounds = values.load(builder, args[0], I64)
+            a = values.splat(builder, builder.trunc(rounds, I32), isa.lanes)
+            sums = [cgutils.alloca_once_value(builder, values.constant(isa.vector, k + 1))
                     for k in range(isa.rows * isa.vectors)]  # fmt: skip
             with cgutils.for_range(builder, rounds):
                 for total in sums:
@@ -39,7 +41,7 @@ def loop(isa: Isa, kind: str) -> Any:
                     builder.store(isa.dots[kind](builder, acc, a, acc), total)
             for k, total in enumerate(sums):  # each to its own place, or LLVM drops the others
                 at = builder.add(args[0], I64(REGISTER * (k + 1)))
-                emit.store(builder, builder.load(total), at)
+                values.store(builder, builder.load(total), at)
             return ctx.get_dummy_value()
 
         return types.void(types.int64), codegen

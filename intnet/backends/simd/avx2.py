@@ -11,7 +11,8 @@ from llvmlite import ir
 
 from intnet.backends.simd import emit
 from intnet.backends.simd.compiled import address
-from intnet.backends.simd.emit import I16, Isa
+from intnet.backends.simd.isa import Isa
+from intnet.backends.simd.values import I16, call
 
 
 def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
@@ -21,7 +22,7 @@ def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) ->
     """
     words = ir.VectorType(I16, 16)
     sides = [builder.bitcast(x, words) for x in (a, weight)]
-    return builder.add(acc, emit.call(builder, "llvm.x86.avx2.pmadd.wd", acc.type, sides))
+    return builder.add(acc, call(builder, "llvm.x86.avx2.pmadd.wd", acc.type, sides))
 
 
 ISA = Isa("avx2", lanes=8, rows=6, vectors=2, even_odd=True, dots={"s16": pair})

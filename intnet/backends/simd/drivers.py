@@ -1,7 +1,7 @@
 """Loops around tiles: which inputs and outputs each panel of an operation takes.
 
 READ ME FIRST
-1. A driver fills the job of `emit` for a range [begin, end) of output rows and calls the tiles by
+1. A driver fills a `job` for a range [begin, end) of output rows and calls the tiles by
    address. Everything that tiles touch lies in arrays that the driver holds until its end.
 2. Inputs are read where they are when a group of 4 bytes never leaves a position; else rows pass
    through a scratch that holds the zeros around the picture and, for ISAs without a product of
@@ -18,14 +18,12 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from intnet.backends.simd.emit import (
+from intnet.backends.simd.job import (
     ADDEND,
     ADDEND_STEP,
-    COLUMNS,
     GROUPS,
     HI,
     HIGH,
-    I64,
     JOB_WORDS,
     LO,
     N_RUNS,
@@ -39,9 +37,12 @@ from intnet.backends.simd.emit import (
     STEP,
     SUM_HI,
     SUM_LO,
+    TABLE,
     TAP_STEP,
+    TARGETS,
     WEIGHTS,
-)  # fmt: skip
+)
+from intnet.backends.simd.values import I64
 from intnet.program import Array
 from rangecoder.compile import jit
 
@@ -54,7 +55,7 @@ class Layer(NamedTuple):
 
     tiles: address of the compiled panel. high: all shifts >= 32 and stored less 32.
     channels, out_bytes: of an output position. lo, hi: of the requantisation.
-    sum_lo, sum_hi: of the addition. depthwise: 0 or 1.
+    sum_lo, sum_hi: of the addition. table: address of its entry for 0, or 0. depthwise: 0 or 1.
     """
 
     tiles: int
@@ -65,6 +66,7 @@ class Layer(NamedTuple):
     hi: int
     sum_lo: int
     sum_hi: int
+    table: int
     depthwise: int
 
 
@@ -99,66 +101,79 @@ def call(context: Any, address: Any, job: Any) -> Any:
     return types.void(types.int64, types.int64), codegen
 
 
+class Panels(NamedTuple):
+    """What the tiles of one layer read besides samples; see `pack`."""
+
+    weights: Array
+    parameters: Array
+    targets: Array
+
+
 @jit
-def start_job(layer: Layer, weights: Array, runs: Array, step: int, out_step: int) -> Array:
+def start_job(layer: Layer, side: Panels, runs: Array, step: int, out_step: int) -> Array:
     """A job with everything that all panels of a layer share."""
     job = np.zeros(JOB_WORDS, np.int64)
     job[RUNS], job[STEP] = runs.ctypes.data, step
-    job[N_RUNS], job[GROUPS] = weights.shape[1], weights.shape[2]
+    job[N_RUNS], job[GROUPS] = side.weights.shape[1], side.weights.shape[2]
     job[OUT_STEP], job[OUT_BYTES], job[ADDEND_STEP] = out_step, layer.out_bytes, layer.channels * 2
-    job[HIGH], job[LO], job[HI] = layer.high, layer.lo, layer.hi
+    job[HIGH], job[LO], job[HI], job[TABLE] = layer.high, layer.lo, layer.hi, layer.table
     job[SUM_LO], job[SUM_HI] = layer.sum_lo, layer.sum_hi
     return job
 
 
 @jit
-def panels(
-    layer: Layer, job: Array, weights: Array, parameters: Array, count: int, out: int, addend: int
-) -> None:
+def run_panels(layer: Layer, job: Array, side: Panels, count: int, out: int, addend: int) -> None:
     """All channels of `count` positions. out, addend: addresses of the first one, 0 for none."""
+    weights, parameters, targets = side
     columns = weights.shape[3]
     weights_bytes = weights[0].size * weights.itemsize
-    parameters_bytes = parameters.shape[1] * 4
-    job[POSITIONS] = count
+    job[POSITIONS], job[OUT] = count, out
     for panel in range(len(weights)):
         channel = panel * columns
         job[OFFSET] = channel * 2 * layer.depthwise
         job[WEIGHTS] = weights.ctypes.data + panel * weights_bytes
-        job[PARAMETERS] = parameters.ctypes.data + panel * parameters_bytes
-        job[COLUMNS] = min(columns, layer.channels - channel)
-        job[OUT] = out + channel * layer.out_bytes
+        job[PARAMETERS] = parameters.ctypes.data + panel * parameters.shape[1] * 4
+        job[TARGETS] = targets.ctypes.data + panel * targets.shape[1] * 8
         job[ADDEND] = addend + channel * 2 if addend else 0
         call(layer.tiles, job.ctypes.data)  # type: ignore[call-arg]  # numba passes the context
 
 
 @jit
+def widen(source: Array, target: Array, count: int) -> None:
+    """The first samples of source, maybe in more bits."""
+    for i in range(count):
+        target[i] = source[i]
+
+
+@jit
 def point_rows(
     begin: int, end: int, layer: Layer, grid: Grid, x: Array, direct: int, scratch: Array,
-    weights: Array, parameters: Array, out: Array, addend: Array,
+    side: Panels, out: Array, addend: Array,
 ) -> None:  # fmt: skip
-    """1x1 convolution with stride 1: positions in one line, whatever the width.
+    """1x1 convolution with stride 1: positions in one line where outputs lie in one, else by rows.
 
     x: (1, h * w * inputs). scratch: an empty array of the type that tiles read; direct: it is that
     of x and a position fills whole groups. out, addend: uint8, flat; addend empty for none.
     """
-    inputs, line = grid.inputs, x[0]
+    inputs, samples, line = grid.inputs, x[0], grid.width
+    if grid.row_step == grid.width * grid.column_step:
+        line *= end - begin
     runs = np.zeros(1, np.int64)
-    job = start_job(layer, weights, runs, inputs * scratch.itemsize, grid.column_step)
+    job = start_job(layer, side, runs, inputs * scratch.itemsize, grid.column_step)
     block = np.zeros(BLOCK * inputs + SLACK, scratch.dtype)
-    for k in range(begin * grid.width, end * grid.width, BLOCK):
-        count = min(BLOCK, end * grid.width - k)
-        source = line[(k - grid.top * grid.width) * inputs :]
-        if direct:
+    for start in range(begin * grid.width, end * grid.width, line):
+        to = out.ctypes.data + grid.origin + start // grid.width * grid.row_step
+        for k in range(start, start + line, BLOCK):
+            count = min(BLOCK, start + line - k)
+            source = samples[(k - grid.top * grid.width) * inputs :]
             runs[0] = source.ctypes.data
-        else:
-            runs[0] = block.ctypes.data
-            for i in range(count * inputs):
-                block[i] = source[i]
-        at = 0
-        if addend.size:
-            at = addend.ctypes.data + k * layer.channels * 2
-        to = out.ctypes.data + grid.origin + k * grid.column_step
-        panels(layer, job, weights, parameters, count, to, at)
+            if not direct:
+                runs[0] = block.ctypes.data
+                widen(source, block, count * inputs)
+            at = 0
+            if addend.size:
+                at = addend.ctypes.data + k * layer.channels * 2
+            run_panels(layer, job, side, count, to + (k - start) * grid.column_step, at)
     block[0], runs[0] = 0, 0  # holds the arrays until here
 
 
@@ -173,9 +188,7 @@ def load_row(x: Array, y: int, left: int, target: Array) -> None:
         target[i] = 0
     inner = target[before:]
     if filled > 0:
-        row = x[y][skip:]
-        for i in range(filled):
-            inner[i] = row[i]
+        widen(x[y][skip:], inner, filled)
     for i in range(max(0, filled), inner.size):
         inner[i] = 0
 
@@ -183,16 +196,16 @@ def load_row(x: Array, y: int, left: int, target: Array) -> None:
 @jit
 def kernel_rows(
     begin: int, end: int, layer: Layer, grid: Grid, x: Array, direct: int, scratch: Array,
-    weights: Array, parameters: Array, out: Array, addend: Array,
+    side: Panels, out: Array, addend: Array,
 ) -> None:  # fmt: skip
     """Convolution of any kernel and stride; arguments as in point_rows, x: (h, w * inputs).
 
     The rows that a kernel spans lie in a ring of kernel_y rows, each copied once.
     """
-    inputs, kernel_y = grid.inputs, weights.shape[1]
+    inputs, kernel_y = grid.inputs, side.weights.shape[1]
     step = grid.stride * inputs * scratch.itemsize
     runs = np.zeros(kernel_y + 1, np.int64)
-    job = start_job(layer, weights, runs, step, grid.column_step)
+    job = start_job(layer, side, runs, step, grid.column_step)
     job[TAP_STEP] = inputs * 2
     samples = ((grid.width - 1) * grid.stride + grid.kernel_x) * inputs + SLACK
     ring = np.zeros((max(1, kernel_y), samples), scratch.dtype)
@@ -212,5 +225,5 @@ def kernel_rows(
                 position = row * grid.width + k
                 at = addend.ctypes.data + position * layer.channels * 2
             to = out.ctypes.data + grid.origin + row * grid.row_step + k * grid.column_step
-            panels(layer, job, weights, parameters, min(BLOCK, grid.width - k), to, at)
+            run_panels(layer, job, side, min(BLOCK, grid.width - k), to, at)
     ring[0, 0], runs[0] = 0, 0  # holds the arrays until here

@@ -4,14 +4,14 @@ Outputs are placed by phases, each a convolution of its own:
 
 - A transposed convolution of stride s has s * s: output row Y with (Y + top) mod s = p reads the
   taps ky = p, p + s, ...; tap p + r * s lies at input row (Y + top - p) / s - r.
-- A convolution before a depth_to_space of block b has b: phase p makes the rows Y mod b = p. The
-  b * c outputs of an input position lie side by side there.
 - Any other convolution is its only phase. After a space_to_depth it is a strided one whose taps
-  are the block.
+  are the block. Before a depth_to_space of block b, its outputs go to b rows, and the b * c of a
+  row lie side by side there.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -21,19 +21,29 @@ import numpy as np
 from intnet.backends.execute import Rows, Step
 from intnet.backends.reshape import same_rows
 from intnet.backends.simd import drivers, pack
-from intnet.backends.simd.drivers import Grid, Layer
+from intnet.backends.simd.drivers import Grid, Layer, Panels
 from intnet.backends.threads import spread
-from intnet.program import Add, Array, Conv, ConvTranspose, DepthToSpace, SpaceToDepth
+from intnet.program import (
+    DTYPES,
+    Add,
+    Array,
+    Conv,
+    ConvTranspose,
+    DepthToSpace,
+    Lut,
+    SpaceToDepth,
+)
 
 NOTHING = np.empty(0, np.uint8)
 
 
 class Phase(NamedTuple):
-    """One convolution: rows and columns p, q of each block of outputs; see `pack.Panels`."""
+    """One convolution: rows and columns p, q of each block of outputs. Arrays as in `pack`."""
 
     p: int
     q: int
     kernel_x: int
+    lanes: Array
     weights: Array
     parameters: Array
 
@@ -48,10 +58,13 @@ class Packed(NamedTuple):
     stride: int  # of the convolution of a phase
     up: int  # output rows to the next one of a phase
     across: int  # output columns to the next position of a phase
-    channels: int  # outputs of a position
+    channels: int  # of a position that lie side by side
+    rows: Array  # output row of each channel, int64 (N,)
+    places: Array  # its place among those of its row, int64 (N,)
 
 
 PACKED: WeakKeyDictionary[Step, dict[str, Packed | None]] = WeakKeyDictionary()
+TABLES: WeakKeyDictionary[Lut, Array] = WeakKeyDictionary()  # copies of those that are no C arrays
 
 
 def packed(module: ModuleType, step: Step, dtype: np.dtype[np.generic]) -> Packed | None:
@@ -64,7 +77,7 @@ def packed(module: ModuleType, step: Step, dtype: np.dtype[np.generic]) -> Packe
     if name not in made:
         conv = next((op for op in step.ops if isinstance(op, Conv | ConvTranspose)), None)
         kind = conv and kind_of(module, conv, dtype)
-        made[name] = pack_step(module, step, conv, kind) if conv and kind else None
+        made[name] = pack_step(module, step, conv, kind, dtype) if conv and kind else None
     return made[name]
 
 
@@ -82,81 +95,109 @@ def kind_of(
     return "s16"
 
 
-def pack_step(module: ModuleType, step: Step, conv: Conv | ConvTranspose, kind: str) -> Packed:
+def pack_step(
+    module: ModuleType, step: Step, conv: Conv | ConvTranspose, kind: str,
+    dtype: np.dtype[np.generic],
+) -> Packed:  # fmt: skip
     """Every phase packed."""
-    high = int(conv.shift.min()) >= pack.WORD
     first, last, n = step.ops[0], step.ops[-1], len(conv.bias)
-    stride, up, across, channels = conv.stride, 1, 1, n
-    weight = conv.weight
+    conv = conv if kind == "u8" else raised(conv, 2 ** (8 * dtype.itemsize))
+    stride, up, across, weight = conv.stride, 1, 1, conv.weight
+    stretches = np.arange(n)[None]
     if isinstance(first, SpaceToDepth):
         stride = b = first.block
         weight = weight.reshape(n, -1, b, b).transpose(0, 2, 3, 1)  # n, c, dy, dx -> n, dy, dx, c
+    taps = [(0, 0, weight)]
     if isinstance(conv, ConvTranspose):
         stride, up, across = 1, conv.stride, conv.stride
-        phases = tuple(
-            phase(module, conv, kind, weight[:, p::up, q::up][:, ::-1, ::-1], np.arange(n), p, q)
-            for p in range(up) for q in range(up)
-        )  # fmt: skip
+        taps = [(p, q, weight[:, p::up, q::up][:, ::-1, ::-1])
+                for p in range(up) for q in range(up)]  # fmt: skip
     elif isinstance(last, DepthToSpace):
         up = across = b = last.block
-        channels = n // b
-        order = np.arange(n).reshape(-1, b, b).transpose(1, 2, 0).reshape(b, channels)
-        phases = tuple(phase(module, conv, kind, weight, order[p], p, 0) for p in range(b))
-    else:
-        phases = (phase(module, conv, kind, weight, np.arange(n), 0, 0),)
-    return Packed(conv, kind, phases, high, stride, up, across, channels)
+        stretches = np.arange(n).reshape(-1, b, b).transpose(1, 2, 0).reshape(b, -1)
+    lanes = pack.lanes(module.ISA, list(stretches))
+    phases = tuple(phase(module, conv, kind, part, lanes, p, q) for p, q, part in taps)
+    rows, places = np.indices(stretches.shape).reshape(2, n)[:, np.argsort(stretches, axis=None)]
+    high = int(conv.shift.min()) >= pack.WORD
+    return Packed(
+        conv, kind, phases, high, stride, up, across, stretches.shape[1], rows, places
+    )  # fmt: skip
+
+
+def raised(conv: Conv | ConvTranspose, magnitude: int) -> Conv | ConvTranspose:
+    """The same convolution with every shift at least 32, if its sums have room for it.
+
+    acc * 2**k * multiplier / 2**(shift + k) is the same number, and so is what it is rounded to.
+    magnitude: no |input| is larger.
+    """
+    up = np.maximum(pack.WORD - conv.shift.astype(np.int64), 0)
+    weight = conv.weight.astype(np.int64) << up[:, None, None, None]
+    bias = conv.bias.astype(np.int64) << up
+    sums = np.abs(weight).sum((1, 2, 3)) * magnitude + np.abs(bias)
+    if not up.any() or np.abs(weight).max() >= 2**15 or sums.max() >= 2**31:
+        return conv
+    return replace(conv, weight=weight.astype(np.int16), bias=bias.astype(np.int32),
+                   shift=(conv.shift + up).astype(np.int32))  # fmt: skip
 
 
 def phase(
-    module: ModuleType, conv: Conv | ConvTranspose, kind: str, weight: Array, order: Array,
+    module: ModuleType, conv: Conv | ConvTranspose, kind: str, weight: Array, lanes: Array,
     p: int, q: int,
 ) -> Phase:  # fmt: skip
-    """One phase: the output channels of `order`. weight: (N, KY, KX, I)."""
-    weight = weight[order]
+    """One phase. weight: its taps (N, KY, KX, I). lanes: of `pack.lanes`."""
+    bias = conv.bias
+    if kind == "u8":  # wraps as the sums do; the total is the one that was proved to fit
+        offset = module.ISA.u8_offset * weight.astype(np.int64).sum((1, 2, 3))
+        bias = (bias + offset).astype(np.int32)
+    weight = pack.taken(weight, lanes)
     n, ky, kx, inputs = weight.shape
     if kind == "depthwise":
         weights = pack.depthwise_weights(module.ISA, weight[..., 0])
     else:
         weights = pack.weights(module.ISA, kind, weight.reshape(n, ky, kx * inputs))
-    bias = conv.bias[order]
-    if kind == "u8":  # wraps as the sums do; the total is the one that was proved to fit
-        offset = module.ISA.u8_offset * weight.astype(np.int64).sum((1, 2, 3))
-        bias = (bias + offset).astype(np.int32)
     parameters = pack.parameters(
-        module.ISA, bias, conv.multiplier[order], conv.shift[order],
+        module.ISA, *(pack.taken(x, lanes) for x in (bias, conv.multiplier, conv.shift)),
         high=int(conv.shift.min()) >= pack.WORD,
     )  # fmt: skip
-    return Phase(p, q, kx, weights, parameters)
+    return Phase(p, q, kx, lanes, weights, parameters)
 
 
 def compute(module: ModuleType, step: Step, ready: Packed, inputs: list[Rows], out: Rows) -> None:
     """Fill out with rows of a step."""
     conv, last = ready.conv, step.ops[-1]
-    summed = isinstance(last, Add)
     limits = (last.lo, last.hi) if isinstance(last, Add) else (0, 0)
+    table = zero_entry(last, conv.dtype) if isinstance(last, Lut) else 0
     layer = Layer(
         module.panels()[ready.kind], int(ready.high), ready.channels, out.array.itemsize,
-        conv.lo, conv.hi, *limits, int(ready.kind == "depthwise"),
+        conv.lo, conv.hi, *limits, table, int(ready.kind == "depthwise"),
     )  # fmt: skip
     x = inputs[0].array
     if x.dtype == np.int8:
         x = x.astype(np.int16)
     scratch = np.empty(0, np.uint8 if ready.kind == "u8" else np.int16)
     direct = int(x.dtype == scratch.dtype and x.shape[2] * x.itemsize % 4 == 0)
-    addend = raw(same_rows(inputs[-1], out)) if summed else NOTHING
+    addend = raw(same_rows(inputs[-1], out)) if isinstance(last, Add) else NOTHING
+    start = ready.rows * out.array[0].nbytes + ready.places * out.array.itemsize
     for phase in ready.phases:
         grid, rows = placed(ready, phase, inputs[0], out)
         if rows <= 0 or grid.width <= 0:
             continue
         flat = ready.kind != "depthwise" and conv.padding == (0, 0, 0, 0)
-        flat &= phase.weights.shape[1] == phase.kernel_x == grid.stride == ready.up == 1
+        flat &= phase.weights.shape[1] == phase.kernel_x == grid.stride == 1
+        flat &= isinstance(conv, Conv)
         driver = drivers.point_rows if flat else drivers.kernel_rows
         samples = x.reshape(1, x.size) if flat else x.reshape(len(x), x.shape[1] * x.shape[2])
+        side = Panels(phase.weights, phase.parameters, pack.targets(module.ISA, phase.lanes, start))
         work = rows * grid.width * phase.weights.size
         spread(
-            driver, rows, work, layer, grid, samples, direct, scratch, phase.weights,
-            phase.parameters, raw(out.array), addend,
-        )  # fmt: skip
+            driver, rows, work, layer, grid, samples, direct, scratch, side, raw(out.array), addend
+        )
+
+
+def zero_entry(op: Lut, dtype: str) -> int:
+    """Address of the table's entry for 0, the table being read by values of a dtype."""
+    table = op.table if op.table.flags.carray else TABLES.setdefault(op, op.table.copy())
+    return int(table.ctypes.data) - 4 * int(np.iinfo(DTYPES[dtype]).min)
 
 
 def placed(ready: Packed, phase: Phase, x: Rows, out: Rows) -> tuple[Grid, int]:

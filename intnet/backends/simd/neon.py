@@ -11,20 +11,21 @@ from llvmlite import ir
 
 from intnet.backends.simd import emit
 from intnet.backends.simd.compiled import address
-from intnet.backends.simd.emit import I8, Isa
+from intnet.backends.simd.isa import Isa
+from intnet.backends.simd.values import I8, call, constant
 
 
 def quad(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
     """acc + four products of u8 less 128 and s8; `Isa.u8_offset` makes the bias fit."""
-    flipped = builder.xor(a, emit.constant(a.type, -0x7F7F7F80))  # 128 in every byte
+    flipped = builder.xor(a, constant(a.type, -0x7F7F7F80))  # 128 in every byte
     words = ir.VectorType(I8, 16)
     sides = [builder.bitcast(x, words) for x in (flipped, weight)]
-    return emit.call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", acc.type, [acc, *sides])
+    return call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", acc.type, [acc, *sides])
 
 
 def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
     """acc + two products of s16: the low halves of the words, then the high ones."""
-    by = emit.constant(acc.type, 16)
+    by = constant(acc.type, 16)
     low = [builder.ashr(builder.shl(x, by), by) for x in (a, weight)]
     high = [builder.ashr(x, by) for x in (a, weight)]
     return builder.add(builder.add(acc, builder.mul(*low)), builder.mul(*high))

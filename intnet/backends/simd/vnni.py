@@ -11,17 +11,18 @@ from llvmlite import ir
 
 from intnet.backends.simd import emit
 from intnet.backends.simd.compiled import address
-from intnet.backends.simd.emit import Isa
+from intnet.backends.simd.isa import Isa
+from intnet.backends.simd.values import call
 
 
 def quad(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
     """acc + four products of u8 and s8; it wraps, it does not saturate."""
-    return emit.call(builder, "llvm.x86.avx512.vpdpbusd.256", acc.type, [acc, a, weight])
+    return call(builder, "llvm.x86.avx512.vpdpbusd.256", acc.type, [acc, a, weight])
 
 
 def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
     """acc + two products of s16."""
-    return emit.call(builder, "llvm.x86.avx512.vpdpwssd.256", acc.type, [acc, a, weight])
+    return call(builder, "llvm.x86.avx512.vpdpwssd.256", acc.type, [acc, a, weight])
 
 
 DOTS = {"u8": quad, "s16": pair}
