@@ -15,7 +15,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from intnet.backends.simd import choose, emit
-from intnet.backends.simd.isa import Dot
+from intnet.backends.simd.isa import Dot, product
 from intnet.backends.simd.values import constant
 
 
@@ -43,7 +43,7 @@ def by_definition(name: str) -> Any:
     isa = importlib.import_module(f"intnet.backends.simd.{name}").ISA
     dots = {kind: defined(8, True, isa.u8_offset) if kind == "u8" else defined(16, False)
             for kind in isa.dots}  # fmt: skip
-    isa = replace(isa, name=f"{name} by definition", dots=dots)
+    isa = replace(isa, name=f"{name} by definition", dots=dots, one=product)
     engines = {kind: engine(str(emit.module(isa, kind))) for kind in (*dots, "depthwise")}
     addresses = {kind: e.get_function_address("panel") for kind, e in engines.items()}
     return SimpleNamespace(ISA=isa, panels=lambda: addresses, engines=engines)

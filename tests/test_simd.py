@@ -16,6 +16,9 @@ MACHINES = {
     ("vnni", "u8"): ("x86_64-unknown-linux-gnu", "alderlake", "vpdpbusd", 12),
     ("vnni", "s16"): ("x86_64-unknown-linux-gnu", "alderlake", "vpdpwssd", 12),
     ("avx2", "s16"): ("x86_64-unknown-linux-gnu", "haswell", "vpmaddwd", 12),
+    ("vnni512", "depthwise"): ("x86_64-unknown-linux-gnu", "icelake-server", "vpdpwssd", 24),
+    ("vnni", "depthwise"): ("x86_64-unknown-linux-gnu", "alderlake", "vpdpwssd", 12),
+    ("avx2", "depthwise"): ("x86_64-unknown-linux-gnu", "haswell", "vpmaddwd", 12),
     ("neon", "u8"): ("aarch64-unknown-linux-gnu", "cortex-a76", "sdot", 24),
 }
 

@@ -6,12 +6,15 @@ Not numba's threads: its layers may abort the process when several Python thread
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 GRAIN = 1 << 17  # multiply-accumulates that are worth waking a thread for: about 10 microseconds
+CHUNK = 1 << 22  # those that are worth a call of a kernel from Python
+SHARES = 4  # chunks for each thread: one that was woken late, or is slowed down, takes fewer
 
 
 def thread_count() -> int:
@@ -35,18 +38,30 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
 def spread(kernel: Callable[..., None], rows: int, work: int, *args: Any) -> None:
     """kernel(begin, end, *args) over disjoint ranges that cover [0, rows).
 
-    work: multiply-accumulates in all. The calling thread takes the first range; a kernel never
-    submits work itself, so callers in many threads cannot wait for one another in a circle.
+    work: multiply-accumulates in all. The calling thread takes ranges too and waits for none that
+    has not begun; a kernel never submits work itself, so callers in many threads cannot wait for
+    one another in a circle.
     """
-    threads = thread_count()
-    parts = max(1, min(threads, rows, work // GRAIN))
-    edges = [part * rows // parts for part in range(parts + 1)]
-    futures = [
-        pool(threads - 1).submit(kernel, edges[part], edges[part + 1], *args)
-        for part in range(1, parts)
-    ]
+    threads = min(thread_count(), rows, work // GRAIN)
+    if threads <= 1:
+        kernel(0, rows, *args)
+        return
+    chunks = max(threads, min(rows, threads * SHARES, work // CHUNK))
+    left = deque(range(chunks))
+
+    def take() -> None:
+        while True:
+            try:
+                chunk = left.popleft()
+            except IndexError:
+                return
+            kernel(chunk * rows // chunks, (chunk + 1) * rows // chunks, *args)
+
+    futures = [pool(threads - 1).submit(take) for _ in range(threads - 1)]
     try:
-        kernel(0, edges[1], *args)
+        take()
     finally:
+        left.clear()  # of what failed, no more
         for future in futures:
-            future.result()
+            if not future.cancel():
+                future.result()

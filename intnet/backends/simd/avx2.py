@@ -12,7 +12,7 @@ from llvmlite import ir
 from intnet.backends.simd import emit
 from intnet.backends.simd.compiled import address
 from intnet.backends.simd.isa import Isa
-from intnet.backends.simd.values import I16, call
+from intnet.backends.simd.values import I16, call, constant
 
 
 def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
@@ -25,7 +25,15 @@ def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) ->
     return builder.add(acc, call(builder, "llvm.x86.avx2.pmadd.wd", acc.type, sides))
 
 
-ISA = Isa("avx2", lanes=8, rows=6, vectors=2, even_odd=True, dots={"s16": pair})
+def one(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
+    """acc + a * weight: the high half of a, which repeats its sign, times 0.
+
+    Several times faster than a product of 32 bits.
+    """
+    return pair(builder, acc, a, builder.and_(weight, constant(weight.type, 0xFFFF)))
+
+
+ISA = Isa("avx2", lanes=8, rows=6, vectors=2, even_odd=True, dots={"s16": pair}, one=one)
 s16 = emit.panel(ISA, "s16")
 depthwise = emit.panel(ISA, "depthwise")
 

@@ -47,6 +47,7 @@ from intnet.program import Array
 from rangecoder.compile import jit
 
 BLOCK = 96  # positions whose inputs stay in a near cache while all panels pass over them
+DEPTHWISE_BLOCK = 24  # each panel reads a part of every cache line: all lines stay in the nearest
 SLACK = 64  # samples: what a group or a register reads beyond the last channel
 
 
@@ -210,13 +211,14 @@ def kernel_rows(
     samples = ((grid.width - 1) * grid.stride + grid.kernel_x) * inputs + SLACK
     ring = np.zeros((max(1, kernel_y), samples), scratch.dtype)
     held = np.full(kernel_y, -(2**62), np.int64)
+    block = DEPTHWISE_BLOCK if layer.depthwise else BLOCK
     for row in range(begin, end):
         above = row * grid.stride - grid.top
         for y in range(above, above + kernel_y):
             if held[y % kernel_y] != y:
                 load_row(x, y, grid.left * inputs, ring[y % kernel_y])
                 held[y % kernel_y] = y
-        for k in range(0, grid.width, BLOCK):
+        for k in range(0, grid.width, block):
             for ky in range(kernel_y):
                 slot = (above + ky) % kernel_y
                 runs[ky] = ring.ctypes.data + slot * samples * ring.itemsize + k * step
@@ -225,5 +227,5 @@ def kernel_rows(
                 position = row * grid.width + k
                 at = addend.ctypes.data + position * layer.channels * 2
             to = out.ctypes.data + grid.origin + row * grid.row_step + k * grid.column_step
-            run_panels(layer, job, side, min(BLOCK, grid.width - k), to, at)
+            run_panels(layer, job, side, min(block, grid.width - k), to, at)
     ring[0, 0], runs[0] = 0, 0  # holds the arrays until here

@@ -142,7 +142,7 @@ class Tiles:
             at = b.add(start, b.mul(tap, self.words[job.TAP_STEP]))
             for j in range(isa.vectors):
                 x = b.sext(load(b, b.add(at, I64(j * bytes_)), narrow), isa.vector)
-                b.store(b.add(b.load(accs[i][j]), b.mul(x, w[j])), accs[i][j])
+                b.store(isa.one(b, b.load(accs[i][j]), x, w[j]), accs[i][j])
 
     def row_steps(self, first: ir.Value, positions: ir.Value) -> list[ir.Value]:
         """Bytes from position 0 to each one from `first` on, the last one repeated; see (6)."""

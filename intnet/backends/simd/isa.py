@@ -13,12 +13,17 @@ from intnet.backends.simd.values import I32
 Dot = Callable[[ir.IRBuilder, ir.Value, ir.Value, ir.Value], ir.Value]
 
 
+def product(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
+    """acc + a * weight, both numbers of 16 bits: what a depthwise layer adds."""
+    return builder.add(acc, builder.mul(a, weight))
+
+
 @dataclass(frozen=True)
 class Isa:
     """A register file and its dot products.
 
     lanes: 32-bit sums in a register. rows, vectors: the tile is rows x (vectors * lanes).
-    dots: by the type of the input, "u8" (times s8) or "s16" (times s16).
+    dots: by the type of the input, "u8" (times s8) or "s16" (times s16). one: for depthwise layers.
     even_odd: the halves of a register that are widened to 64 bits are its even and odd lanes, else
         its first and last ones. u8_offset: what its product of u8 takes from every input.
     """
@@ -30,6 +35,7 @@ class Isa:
     even_odd: bool
     dots: Mapping[str, Dot]
     u8_offset: int = 0
+    one: Dot = product
 
     @property
     def columns(self) -> int:

@@ -43,7 +43,6 @@ class Phase(NamedTuple):
     p: int
     q: int
     kernel_x: int
-    lanes: Array
     weights: Array
     parameters: Array
 
@@ -61,6 +60,8 @@ class Packed(NamedTuple):
     channels: int  # of a position that lie side by side
     rows: Array  # output row of each channel, int64 (N,)
     places: Array  # its place among those of its row, int64 (N,)
+    lanes: Array  # of `pack.lanes`
+    targets: dict[tuple[int, int], Array]  # of `pack.targets`, by bytes of a row and of an output
 
 
 PACKED: WeakKeyDictionary[Step, dict[str, Packed | None]] = WeakKeyDictionary()
@@ -120,7 +121,7 @@ def pack_step(
     rows, places = np.indices(stretches.shape).reshape(2, n)[:, np.argsort(stretches, axis=None)]
     high = int(conv.shift.min()) >= pack.WORD
     return Packed(
-        conv, kind, phases, high, stride, up, across, stretches.shape[1], rows, places
+        conv, kind, phases, high, stride, up, across, stretches.shape[1], rows, places, lanes, {}
     )  # fmt: skip
 
 
@@ -159,7 +160,7 @@ def phase(
         module.ISA, *(pack.taken(x, lanes) for x in (bias, conv.multiplier, conv.shift)),
         high=int(conv.shift.min()) >= pack.WORD,
     )  # fmt: skip
-    return Phase(p, q, kx, lanes, weights, parameters)
+    return Phase(p, q, kx, weights, parameters)
 
 
 def compute(module: ModuleType, step: Step, ready: Packed, inputs: list[Rows], out: Rows) -> None:
@@ -177,7 +178,7 @@ def compute(module: ModuleType, step: Step, ready: Packed, inputs: list[Rows], o
     scratch = np.empty(0, np.uint8 if ready.kind == "u8" else np.int16)
     direct = int(x.dtype == scratch.dtype and x.shape[2] * x.itemsize % 4 == 0)
     addend = raw(same_rows(inputs[-1], out)) if isinstance(last, Add) else NOTHING
-    start = ready.rows * out.array[0].nbytes + ready.places * out.array.itemsize
+    targets = targets_of(module, ready, out.array)
     for phase in ready.phases:
         grid, rows = placed(ready, phase, inputs[0], out)
         if rows <= 0 or grid.width <= 0:
@@ -187,11 +188,20 @@ def compute(module: ModuleType, step: Step, ready: Packed, inputs: list[Rows], o
         flat &= isinstance(conv, Conv)
         driver = drivers.point_rows if flat else drivers.kernel_rows
         samples = x.reshape(1, x.size) if flat else x.reshape(len(x), x.shape[1] * x.shape[2])
-        side = Panels(phase.weights, phase.parameters, pack.targets(module.ISA, phase.lanes, start))
+        side = Panels(phase.weights, phase.parameters, targets)
         work = rows * grid.width * phase.weights.size
         spread(
             driver, rows, work, layer, grid, samples, direct, scratch, side, raw(out.array), addend
         )
+
+
+def targets_of(module: ModuleType, ready: Packed, out: Array) -> Array:
+    """Where the registers of every panel are stored in rows of an output; kept."""
+    row_bytes, size = out.shape[1] * out.shape[2] * out.itemsize, out.itemsize
+    if (row_bytes, size) not in ready.targets:
+        start = ready.rows * row_bytes + ready.places * size
+        ready.targets[row_bytes, size] = pack.targets(module.ISA, ready.lanes, start)
+    return ready.targets[row_bytes, size]
 
 
 def zero_entry(op: Lut, dtype: str) -> int:

@@ -9,7 +9,7 @@ from llvmlite import ir
 from intnet.backends.simd import emit
 from intnet.backends.simd.compiled import address
 from intnet.backends.simd.isa import Isa
-from intnet.backends.simd.values import call
+from intnet.backends.simd.values import call, constant
 
 
 def quad(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
@@ -22,8 +22,16 @@ def pair(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) ->
     return call(builder, "llvm.x86.avx512.vpdpwssd.512", acc.type, [acc, a, weight])
 
 
+def one(builder: ir.IRBuilder, acc: ir.Value, a: ir.Value, weight: ir.Value) -> ir.Value:
+    """acc + a * weight: the high half of a, which repeats its sign, times 0.
+
+    Several times faster than a product of 32 bits.
+    """
+    return pair(builder, acc, a, builder.and_(weight, constant(weight.type, 0xFFFF)))
+
+
 DOTS = {"u8": quad, "s16": pair}
-ISA = Isa("vnni512", lanes=16, rows=6, vectors=4, even_odd=True, dots=DOTS)
+ISA = Isa("vnni512", lanes=16, rows=6, vectors=4, even_odd=True, dots=DOTS, one=one)
 u8 = emit.panel(ISA, "u8")
 s16 = emit.panel(ISA, "s16")
 depthwise = emit.panel(ISA, "depthwise")
