@@ -317,22 +317,48 @@ def test_a_convolution_that_others_read_is_not_lost_in_its_table(run: Run) -> No
     assert len(fuse.steps(program)) == 2
 
 
-RAISED = {"room": (255, 1), "none": (255, 2**21), "weights": (32767, 1)}
+# weight, bias, multipliers, whether shifts can be raised
+RAISED = {
+    "multiplier": (255, 1000, (2**25 - 1, 3), True),  # times 2**6
+    "weight": (255, 1000, (TOP, 3), True),
+    "full-multiplier": (255, 1000, (2**25, 3), True),
+    "full-bias": (255, 2**29, (TOP, 3), False),
+    "full-weight": (8192, 1, (TOP, 3), False),
+}
 
 
 @pytest.mark.parametrize("case", RAISED)
-def test_small_shifts_are_raised_where_sums_have_room(run: Run, case: str) -> None:
-    """Sums times 2**k, shifts plus k: the same bits; at their limits they are left alone."""
-    weight, terms = RAISED[case]
+def test_small_shifts_are_raised_where_numbers_have_room(run: Run, case: str) -> None:
+    """All times 2**k, shifts plus k: the same bits; at their limits they are left alone."""
+    weight, bias, multiplier, can = RAISED[case]
     p = port("x", "u8", 2)
-    bias = np.array([terms * 1000, -7], np.int32)
-    multiplier, shift = np.array([TOP, 3], np.int32), np.array([31, 27], np.int32)
     op = Conv("y", ("x",), "s16", -32768, 32767, 1, (1, 1, 1, 1), 2,
-              np.full((2, 3, 3, 1), weight, np.int16), bias, multiplier, shift)  # fmt: skip
+              np.full((2, 3, 3, 1), weight, np.int16), np.array([bias, -bias], np.int32),
+              np.array(multiplier, np.int32), np.array([27, 31], np.int32))  # fmt: skip
     inputs = {"x": make.samples(np.random.default_rng(5), p, 5, 7)}
     same(run(single(op, p), inputs), slowest_form.run(single(op, p), inputs))
-    high = bool((linear.raised(op, 255).shift >= 32).all())
-    assert high is (case == "room")
+    made = linear.raised(op, 255, 2**15 - 1)
+    assert isinstance(made, Conv)
+    assert bool((made.shift > 32).all()) is can
+    same(run(single(made, p), inputs), slowest_form.run(single(op, p), inputs))
+
+
+LIMIT = 2**15 - 1
+SHIFTS = [(32, 32), (33, 33), (32, 40), (62, 33)]
+
+
+@pytest.mark.parametrize("shifts", SHIFTS)
+def test_rounding_in_the_high_word_is_that_in_both(run: Run, shifts: tuple[int, int]) -> None:
+    """Sums of both signs up to 2**31 - 1 times the largest multipliers, at ties too."""
+    n = 64  # whole panels
+    p = port("x", "s16", 1, -LIMIT, LIMIT)
+    bias = np.random.default_rng(6).integers(-(2**30), 2**30, n).astype(np.int32)
+    multiplier = np.array([TOP, 2**30, 1, TOP - 1] * (n // 4), np.int32)
+    op = Conv("y", ("x",), "s16", -32768, 32767, 1, (0, 0, 0, 0), 1,
+              np.full((n, 1, 1, 1), 2**15 - 2, np.int16), bias, multiplier,
+              np.array(shifts * (n // 2), np.int32))  # fmt: skip
+    x = np.linspace(-LIMIT, LIMIT, 36).astype(np.int16).reshape(2, 18, 1)
+    same(run(single(op, p), {"x": x}), slowest_form.run(single(op, p), {"x": x}))
 
 
 def test_every_kind_of_operation_in_one_program(run: Run) -> None:

@@ -46,6 +46,7 @@ def test_a_tile_is_the_instruction_it_is_meant_to_be(name: str, kind: str) -> No
     text = assembly(name, kind, triple, cpu)
     assert text.count(instruction) == count
     assert "vpmaddubsw" not in text
+    assert "vpmuludq" not in text, "a product of 64 bits in place of one of 32"
     assert "pill" not in text.partition("sravd")[0], "sums leave their registers"
 
 

@@ -54,7 +54,7 @@ SLACK = 64  # samples: what a group or a register reads beyond the last channel
 class Layer(NamedTuple):
     """What the tiles of one layer share.
 
-    tiles: address of the compiled panel. high: all shifts >= 32 and stored less 32.
+    tiles: address of the compiled panel. high: all shifts > 32 and stored less 32.
     channels, out_bytes: of an output position. lo, hi: of the requantisation.
     sum_lo, sum_hi: of the addition. table: address of its entry for 0, or 0. depthwise: 0 or 1.
     """

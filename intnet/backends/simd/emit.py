@@ -12,8 +12,9 @@ What it computes, for `positions` neighbouring outputs, MR at a time, and NR out
 (4)  acc[i, n] += dot(a word, weight word): one instruction, or two, of the ISA. Integers add up
      alike in any order and no partial sum overflows (`intnet.bounds`), hence the bits of (1).
 (5)  The sums pass through a buffer into the epilogue (`epilogue.py`): requantise, clip, add or look
-     up, narrow, store. With shift >= 32 the quotient needs the high word of the product alone:
-     (p >> shift) = (high word of p) >> (shift - 32), both floors.
+     up, narrow, store. With shift > 32 the quotient needs the high word of the product alone:
+     (p + 2**(shift - 1)) >> shift = (high word of p + 2**(shift - 33)) >> (shift - 32), all floors,
+     since the low word of what is added is 0.
      A depthwise layer differs in (4) alone: acc[i, n] += a[i, n] * weight[n], tap by tap.
 (6)  Positions beyond the last one repeat it and are not stored; lanes that are no output are stored
      to a buffer alone. So nothing is read or written outside the caller's arrays.

@@ -114,19 +114,22 @@ class Epilogue:
         at = I64(4 * (row * self.isa.columns + j * self.isa.lanes))
         return load(self.builder, self.builder.add(self.words[job.PARAMETERS], at), self.isa.vector)
 
-    def wide(self, j: int) -> Callable[[ir.Value], Halves]:
-        """acc -> acc * multiplier + rounding in 64 bits, for each half of the lanes."""
-        b, isa = self.builder, self.isa
+    def products(self, j: int) -> Callable[[ir.Value], Halves]:
+        """acc -> acc * multiplier in 64 bits, for each half of the lanes."""
         multiplier = self.widened(self.parameter(1, j))
-        half = ir.VectorType(I64, isa.lanes // 2)
-        at = b.add(self.words[job.PARAMETERS], I64(12 * isa.columns + j * isa.lanes * 8))
-        add = [load(b, b.add(at, I64(h * isa.lanes * 4)), half) for h in range(2)]
 
         def product(acc: ir.Value) -> Halves:
-            factors = zip(self.widened(acc), multiplier, add, strict=True)
-            return [b.add(b.mul(x, y), r) for x, y, r in factors]
+            factors = zip(self.widened(acc), multiplier, strict=True)
+            return [self.builder.mul(x, y) for x, y in factors]
 
         return product
+
+    def roundings(self, j: int) -> Halves:
+        """2**(shift - 1) in 64 bits, for each half of the lanes."""
+        b, isa = self.builder, self.isa
+        half = ir.VectorType(I64, isa.lanes // 2)
+        at = b.add(self.words[job.PARAMETERS], I64(12 * isa.columns + j * isa.lanes * 8))
+        return [load(b, b.add(at, I64(h * isa.lanes * 4)), half) for h in range(2)]
 
     def widened(self, x: ir.Value) -> Halves:
         """Both halves of x as signed 64-bit numbers.
@@ -152,21 +155,30 @@ class Epilogue:
         return shuffle(b, first, second, order)
 
     def requantise_high(self, j: int) -> Scale:
-        """Shifts stored less 32: the high word of the product alone."""
+        """Shifts of 33 or more, stored less 32: the high word of the product alone.
+
+        2**(shift - 1) has no bit in the low word, so it is added to the high one.
+        """
         b = self.builder
-        shift, wide = self.parameter(2, j), self.wide(j)
+        shift, rounding, product = self.parameter(2, j), self.parameter(3, j), self.products(j)
         lo, hi = self.limit(job.LO), self.limit(job.HI)
-        return lambda acc: clip(b, b.ashr(self.joined(wide(acc), 1), shift), lo, hi)
+
+        def scale(acc: ir.Value) -> ir.Value:
+            total = b.add(self.joined(product(acc), 1), rounding)
+            return clip(b, b.ashr(total, shift), lo, hi)
+
+        return scale
 
     def requantise(self, j: int) -> Scale:
         """Any shift: all in 64 bits."""
         b, isa = self.builder, self.isa
-        shift, wide = self.widened(self.parameter(2, j)), self.wide(j)
+        shift, rounding = self.widened(self.parameter(2, j)), self.roundings(j)
         lo, hi = (splat(b, self.words[index], isa.lanes // 2) for index in (job.LO, job.HI))
+        product = self.products(j)
 
         def scale(acc: ir.Value) -> ir.Value:
-            halves = zip(wide(acc), shift, strict=True)
-            return self.joined([clip(b, b.ashr(p, s), lo, hi) for p, s in halves], 0)
+            halves = zip(product(acc), rounding, shift, strict=True)
+            return self.joined([clip(b, b.ashr(b.add(p, r), s), lo, hi) for p, r, s in halves], 0)
 
         return scale
 

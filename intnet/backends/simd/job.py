@@ -19,7 +19,7 @@ Addresses and steps are in bytes.
     ADDEND,  # address of s16 to add after the clip, or 0
     ADDEND_STEP,
     TABLE,  # address of the s32 for 0 in a table to look the clipped value up in, or 0
-    HIGH,  # 1: every shift >= 32 and stored less 32; 0: any shift
+    HIGH,  # 1: every shift > 32 and stored less 32; 0: any shift
     LO,
     HI,
     SUM_LO,  # clip after the addition

@@ -102,7 +102,7 @@ def pack_step(
 ) -> Packed:  # fmt: skip
     """Every phase packed."""
     first, last, n = step.ops[0], step.ops[-1], len(conv.bias)
-    conv = conv if kind == "u8" else raised(conv, 2 ** (8 * dtype.itemsize))
+    conv = raised(conv, 2 ** (8 * dtype.itemsize), 127 if kind == "u8" else 2**15 - 1)
     stride, up, across, weight = conv.stride, 1, 1, conv.weight
     stretches = np.arange(n)[None]
     if isinstance(first, SpaceToDepth):
@@ -119,26 +119,32 @@ def pack_step(
     lanes = pack.lanes(module.ISA, list(stretches))
     phases = tuple(phase(module, conv, kind, part, lanes, p, q) for p, q, part in taps)
     rows, places = np.indices(stretches.shape).reshape(2, n)[:, np.argsort(stretches, axis=None)]
-    high = int(conv.shift.min()) >= pack.WORD
+    high = pack.is_high(conv.shift)
     return Packed(
         conv, kind, phases, high, stride, up, across, stretches.shape[1], rows, places, lanes, {}
     )  # fmt: skip
 
 
-def raised(conv: Conv | ConvTranspose, magnitude: int) -> Conv | ConvTranspose:
-    """The same convolution with every shift at least 32, if its sums have room for it.
+def raised(conv: Conv | ConvTranspose, magnitude: int, largest: int) -> Conv | ConvTranspose:
+    """The same convolution with every shift more than 32, if its numbers have room for it.
 
-    acc * 2**k * multiplier / 2**(shift + k) is the same number, and so is what it is rounded to.
-    magnitude: no |input| is larger.
+    acc * multiplier * 2**k / 2**(shift + k) is the same number, and so is what it is rounded to.
+    2**k goes to the multiplier, or to weights and bias. magnitude: no |input| is larger; largest:
+    no |weight| may be larger.
     """
-    up = np.maximum(pack.WORD - conv.shift.astype(np.int64), 0)
+    up = np.maximum(pack.WORD + 1 - conv.shift.astype(np.int64), 0)
+    shift = (conv.shift + up).astype(np.int32)
+    multiplier = conv.multiplier.astype(np.int64) << up
+    if multiplier.max() < 2**31:
+        return replace(conv, multiplier=multiplier.astype(np.int32), shift=shift)
     weight = conv.weight.astype(np.int64) << up[:, None, None, None]
     bias = conv.bias.astype(np.int64) << up
     sums = np.abs(weight).sum((1, 2, 3)) * magnitude + np.abs(bias)
-    if not up.any() or np.abs(weight).max() >= 2**15 or sums.max() >= 2**31:
+    if np.abs(weight).max() > largest or sums.max() >= 2**31:
         return conv
-    return replace(conv, weight=weight.astype(np.int16), bias=bias.astype(np.int32),
-                   shift=(conv.shift + up).astype(np.int32))  # fmt: skip
+    return replace(
+        conv, weight=weight.astype(np.int16), bias=bias.astype(np.int32), shift=shift
+    )  # fmt: skip
 
 
 def phase(
@@ -158,7 +164,7 @@ def phase(
         weights = pack.weights(module.ISA, kind, weight.reshape(n, ky, kx * inputs))
     parameters = pack.parameters(
         module.ISA, *(pack.taken(x, lanes) for x in (bias, conv.multiplier, conv.shift)),
-        high=int(conv.shift.min()) >= pack.WORD,
+        high=pack.is_high(conv.shift),
     )  # fmt: skip
     return Phase(p, q, kx, weights, parameters)
 

@@ -4,8 +4,9 @@ A panel computes NR lanes, register by register. `lanes` says which output chann
 lanes that are none have zero weights. Then
 
     weights: int8 or int16 (panels, runs, groups, NR, values of a group)
-    parameters: int32 (panels, 5 * NR): bias, multiplier, shift (less 32 if all are 32 or more),
-        then rounding as int64 in the order of `Isa.halves`, register by register
+    parameters: int32 (panels, 5 * NR): bias, multiplier, shift, 2**(shift - 1). If every shift is
+        more than 32, the last two are those of the high word, shift - 32 and 2**(shift - 33); else
+        the last one is int64 in the order of `Isa.halves`, register by register
     targets: int64 (panels, 1 + 2 * registers): how many lanes are outputs; bytes from a position to
         the outputs of each register; how many lanes of each register are outputs
 
@@ -75,16 +76,23 @@ def depthwise_weights(isa: Isa, weight: Array) -> Array:
     return packed
 
 
+def is_high(shift: Array) -> bool:
+    """Whether outputs come from the high words of products alone."""
+    return int(shift.min()) > WORD
+
+
 def parameters(isa: Isa, bias: Array, multiplier: Array, shift: Array, *, high: bool) -> Array:
-    """Of each lane; high: every shift is at least 32. A shift of 0 marks a lane that is none."""
+    """Of each lane; high: `is_high`. A shift of 0 marks a lane that is none."""
     columns, there = isa.columns, shift > 0
-    rows = np.array([bias, multiplier, np.where(there, shift - WORD * high, 0)], np.int32)
-    rounding = np.where(there, np.int64(1) << np.maximum(shift.astype(np.int64) - 1, 0), 0)
-    first, second = isa.halves()
-    by_register = rounding.reshape(-1, isa.lanes)[:, first + second].reshape(-1, columns)
-    packed = aligned((len(by_register), 5 * columns), np.int32)
-    packed[:, : 3 * columns] = rows.reshape(3, -1, columns).swapaxes(0, 1).reshape(len(packed), -1)
-    packed[:, 3 * columns :] = by_register.view(np.int32)
+    less = np.where(there, shift.astype(np.int64) - WORD * high, 0)
+    rounding = np.where(there, np.int64(1) << np.maximum(less - 1, 0), 0)
+    rows = np.array([bias, multiplier, less, rounding if high else bias], np.int32)
+    packed = aligned((rows.shape[1] // columns, 5 * columns), np.int32)
+    packed[:, : 4 * columns] = rows.reshape(4, -1, columns).swapaxes(0, 1).reshape(len(packed), -1)
+    if not high:
+        first, second = isa.halves()
+        by_register = rounding.reshape(-1, isa.lanes)[:, first + second].reshape(-1, columns)
+        packed[:, 3 * columns :] = by_register.view(np.int32)
     return packed
 
 
