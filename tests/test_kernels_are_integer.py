@@ -13,9 +13,19 @@ import numba
 import numpy as np
 import pytest
 import sample_programs as make
+import test_context
 
 import rangecoder.compile
-from intnet.backends import numba_cpu, numba_kernels, numba_latents
+from intnet import backends, context
+from intnet.backends import (
+    numba_cpu,
+    numba_kernels,
+    numba_latents,
+    numba_serial,
+    rounding,
+    serial_kernels,
+    shared_work,
+)
 from intnet.backends.simd import choose, drivers, emit, linear
 from intnet.model_file import Model
 
@@ -42,8 +52,13 @@ def llvm(dispatcher: Any) -> str:
 
 
 def assert_integer(module: ModuleType, rows: set[str]) -> None:
-    """Every kernel of a module was compiled, and its IR is integers only."""
-    kernels = {name: f for name, f in vars(module).items() if hasattr(f, "inspect_llvm")}
+    """Every kernel of a module was compiled, and its IR is integers only.
+
+    Those that it imports are looked at where they are written; rounding is written once.
+    """
+    own = module.__name__, rounding.__name__
+    kernels = {name: f for name, f in vars(module).items()
+               if hasattr(f, "inspect_llvm") and f.py_func.__module__ in own}  # fmt: skip
     assert {name for name in kernels if name.endswith("_rows")} == rows
     for name, kernel in kernels.items():
         text = llvm(kernel)
@@ -91,6 +106,28 @@ def test_no_latent_kernel_contains_a_floating_point_type(
     symbols = module.quantise(y, mean, tables, tiny.scaling, 5)
     module.dequantise(symbols, mean, tiny.scaling, 5, tiny.programs["synthesis"].inputs[0])
     assert_integer(module, {"index_rows", "symbol_rows", "value_rows"})
+
+
+@pytest.mark.skipif(choose.available() == ["generic"], reason="NO SIMD: only plain loops here")
+def test_no_serial_kernel_contains_a_floating_point_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fronts and the sharing of work, by one picture that is encoded and decoded."""
+    monkeypatch.setenv("INTNET_THREADS", "2")
+    monkeypatch.setattr(numba_serial, "GRAIN", 1)
+    work = fresh(monkeypatch, shared_work)
+    monkeypatch.setattr(numba_serial, "shared_work", work)
+    monkeypatch.setattr(shared_work, "offer", work.offer)
+    fronts = fresh(monkeypatch, serial_kernels)
+    monkeypatch.setattr(numba_serial, "kernels", fronts)
+    tables = rangecoder.build([[1, 2, 1, 1]], minimum=[-1])
+    rng, y, features = test_context.picture(0, 20, (5, 7))
+    serial = context.serial(test_context.program(rng, 20))
+    c, backend = test_context.coding(rng, 20, 1), backends.load("numba")
+    payload, _ = test_context.coded(backend, serial, features, y, tables, c)
+    test_context.decoded(backend, serial, features, payload, tables, c)
+    assert_integer(fronts, {
+        "front_rows", "predict_rows", "take_rows", "give_rows", "keep_rows", "gather_rows",
+    })  # fmt: skip
+    assert_integer(work, {"help_rows"})
 
 
 @pytest.mark.parametrize("name", [n for n in choose.FEATURES if n != "generic"])

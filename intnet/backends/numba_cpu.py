@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +19,7 @@ from intnet.backends.reshape import same_rows
 from intnet.backends.simd import choose
 from intnet.backends.simd import linear as simd_linear
 from intnet.backends.threads import spread
+from intnet.context import Plain
 from intnet.program import (
     DTYPES,
     Add,
@@ -34,7 +36,7 @@ from intnet.program import (
     SpaceToDepth,
 )
 
-__all__ = ["BACKEND", "latents", "run"]
+__all__ = ["BACKEND", "latents", "run", "serial"]
 
 PACKED: WeakKeyDictionary[Op, Array] = WeakKeyDictionary()
 
@@ -52,6 +54,13 @@ def run(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     the instruction set, by default the best one.
     """
     return execute(program, inputs, BACKEND)
+
+
+def serial() -> Any:
+    """Serial context models: `intnet.context`, fused; imported when first needed."""
+    from intnet.backends.numba_serial import Fused  # noqa: PLC0415
+
+    return Fused(Plain(run, latents))
 
 
 def compute(step: Step, inputs: list[Rows], out: Rows) -> None:

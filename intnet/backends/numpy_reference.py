@@ -16,6 +16,7 @@ from intnet.backends import reshape
 from intnet.backends.execute import Backend, Compute, Rows, Step, execute, one_by_one
 from intnet.backends.reshape import same_rows
 from intnet.backends.rounding import round_shift
+from intnet.context import Plain
 from intnet.program import (
     Add,
     Array,
@@ -30,12 +31,17 @@ from intnet.program import (
     Requantise,
 )
 
-__all__ = ["BACKEND", "latents", "run"]
+__all__ = ["BACKEND", "latents", "run", "serial"]
 
 
 def run(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Outputs of the program by name; see `execute` for shapes, ranges and errors."""
     return execute(program, inputs, BACKEND)
+
+
+def serial() -> Plain:
+    """Serial context models, see `intnet.context`."""
+    return Plain(run, latents)
 
 
 def compute(step: Step, inputs: list[Rows], out: Rows) -> None:

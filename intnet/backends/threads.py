@@ -5,6 +5,7 @@ Not numba's threads: its layers may abort the process when several Python thread
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import deque
 from collections.abc import Callable
@@ -65,3 +66,13 @@ def spread(kernel: Callable[..., None], rows: int, work: int, *args: Any) -> Non
         for future in futures:
             if not future.cancel():
                 future.result()
+
+
+@cache
+def give_way_address() -> int:
+    """The C function that offers the processor to other threads; 0 where it has another name."""
+    try:
+        function = ctypes.CDLL(None).sched_yield
+    except (AttributeError, OSError, TypeError):  # TypeError: Windows wants a name
+        return 0
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
