@@ -19,8 +19,13 @@ STRIDE = 64
 SEED = 1
 
 
-def verbs(architecture: str, pixels: codec.Pixels, threads: int) -> Verbs:
-    """compress and decompress of one picture. pixels: uint8 (h, w, 3)."""
+def verbs(
+    architecture: str, pixels: codec.Pixels, threads: int, *, synthesis: bool = True
+) -> Verbs:
+    """compress and decompress of one picture. pixels: uint8 (h, w, 3).
+
+    synthesis: False takes it out of the decoder, which then gives latents.
+    """
     torch = need("torch")
     stand_in_for_torchvision()
     zoo = need("compressai.zoo")
@@ -37,6 +42,8 @@ def verbs(architecture: str, pixels: codec.Pixels, threads: int) -> Verbs:
             return net.compress(torch.from_numpy(padded)[None].movedim(-1, 1).float() / 255)
 
     out = encode()
+    if not synthesis:
+        net.g_s = torch.nn.Identity()
 
     def decode() -> Array:
         with torch.inference_mode():

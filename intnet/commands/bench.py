@@ -122,7 +122,7 @@ def codec(
     plot: Plot = None,
     *,
     slow: Annotated[
-        bool, typer.Option("--slow", help="Also a serial prior of CompressAI, most of a minute.")
+        bool, typer.Option("--slow", help="Also serial priors; CompressAI's takes a minute.")
     ] = False,
     sizes: Annotated[
         bool, typer.Option("--sizes", help="Instead: intnet alone, 0.4 to 24 megapixels.")
