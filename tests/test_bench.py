@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import rangecoder
 from intnet import cli, codec, container, pictures, selftest
 from intnet.backends.simd import choose
+from intnet.bench import codec as codec_bench
 from intnet.bench import coder, float_twin, kernel_peers, kernels, peers, plot, race
 from intnet.bench.coder_peers import Coder
 from intnet.bench.layers import CASES
@@ -331,6 +332,15 @@ def test_startup():
     """Processes of their own; the first one compiles everything."""
     summary = quick("codec --startup")["summary"]
     assert summary.keys() == {"import_seconds", "decode_seconds", "first_run_seconds"}
+
+
+def test_a_serial_prior_is_measured_with_and_without_its_rival():
+    """What comes out is what went in, or the benchmark refuses to time it."""
+    document = quick("codec --slow", "--only", "JPEG")
+    (row,) = [r for r in document["results"] if r["case"] == codec_bench.SERIAL]
+    assert row["contender"] == PRODUCT
+    assert 0.1 < row["bpp"] < 10
+    assert document["summary"]["serial_decode_vs_compressai_mbt2018"] is None
 
 
 def test_bundled_picture_is_the_default(monkeypatch, tmp_path):

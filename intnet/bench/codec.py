@@ -64,7 +64,7 @@ def run(settings: Settings, picture: Path | None, *, slow: bool) -> Report:
         "ratio: how many times faster intnet is, the median over rounds",
         "float twin: the same networks in torch float32, the same symbols, tables and range coder",
         "CompressAI: quality 4, random weights; formats: Pillow's, quality of the nearest size",
-        f"{SERIAL}: mbt2018's hyper synthesis, context, parameters and range decoding; no synthesis",
+        f"{SERIAL}: hyper synthesis, context and parameter networks, range decoder; no transforms",
     ]
     return report
 
