@@ -236,6 +236,31 @@ def test_a_damaged_payload_is_refused_alike(backend: Any, tables: rangecoder.Tab
     assert found > len(damaged) // 2
 
 
+def test_a_fault_in_the_middle_is_named_where_it_is(
+    backend: Any, tables: rangecoder.Tables
+) -> None:
+    """After three fronts comes the top of the range, which no symbol has."""
+    rng, _, features = picture(10, 3, (3, 5))
+    serial, c = context.serial(program(rng, 3)), coding(rng, 3, tables.n_tables)
+    encoder = rangecoder.Encoder(tables)
+    parts: list[np.ndarray] = []
+
+    def zeros(_rows: Any, _columns: Any, mean: np.ndarray, indexes: np.ndarray) -> np.ndarray:
+        parts.append(indexes)
+        return np.zeros(mean.shape, np.int32)
+
+    plain = context.Plain(backends.load("numpy").run, latents)
+    plain.walk(serial, features, tables.n_tables, c, zeros)
+    first = np.concatenate([part.ravel() for part in parts[:3]])
+    encoder.push(np.zeros(first.size, np.int32), first)
+    low, range_, position, begin = (int(v) for v in encoder.states[0])
+    code = int.from_bytes(encoder.words[begin:position].astype(">u4").tobytes(), "big") << 62
+    code = (code + low + range_ - 1) << 2 | 3
+    payload = code.to_bytes(4 * (position - begin) + 8, "big") + b"\xff" * 4
+    with pytest.raises(rangecoder.PayloadError, match="after 9 symbols: quantile 65536"):
+        decoded(backend, serial, features, payload, tables, c, lanes=1)
+
+
 def message(backend: Any, serial: Serial, features: np.ndarray, data: bytes, tables: Any,
             c: Coding) -> str:  # fmt: skip
     """The error, or the hash of what came out: some damage is a payload of other symbols."""
