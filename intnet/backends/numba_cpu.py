@@ -19,7 +19,6 @@ from intnet.backends.reshape import same_rows
 from intnet.backends.simd import choose
 from intnet.backends.simd import linear as simd_linear
 from intnet.backends.threads import spread
-from intnet.context import Plain
 from intnet.program import (
     DTYPES,
     Add,
@@ -58,9 +57,8 @@ def run(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
 
 def serial() -> Any:
     """Serial context models: `intnet.context`, fused; imported when first needed."""
-    from intnet.backends.numba_serial import Fused  # noqa: PLC0415
-
-    return Fused(Plain(run, latents))
+    fused, context = map(import_module, ("intnet.backends.numba_serial", "intnet.context"))
+    return fused.Fused(context.Plain(run, latents))
 
 
 def compute(step: Step, inputs: list[Rows], out: Rows) -> None:
