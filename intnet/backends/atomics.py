@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from intnet.backends.simd.emit import I32, I64
+from intnet.backends.simd.values import I32, I64
 
 
 @intrinsic

@@ -21,9 +21,9 @@ from intnet.backends import serial_kernels as kernels
 from intnet.backends import shared_work
 from intnet.backends.shared_work import LAYER_WORDS
 from intnet.backends.simd import choose, drivers, pack
-from intnet.backends.simd.drivers import Layer
-from intnet.backends.simd.emit import JOB_WORDS, OUT, PARAMETERS, WEIGHTS
-from intnet.backends.simd.linear import kind_of
+from intnet.backends.simd.drivers import Layer, Panels
+from intnet.backends.simd.job import JOB_WORDS, OUT, PARAMETERS, TARGETS, WEIGHTS
+from intnet.backends.simd.linear import kind_of, phase, raised
 from intnet.backends.threads import GRAIN, give_way_address, pool, thread_count
 from intnet.context import FEATURES, Y_HAT, Coding, Plain, Serial, margin
 from intnet.ports import Ports, infer
@@ -42,12 +42,12 @@ class View(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A convolution of the plan. tiles: address of its panel; see `pack` for the rest."""
+    """A convolution of the plan. tiles: address of its panel; high: see `pack.is_high`."""
 
     conv: Conv
     tiles: int
-    weights: Array
-    parameters: Array
+    high: bool
+    panels: Panels
 
 
 class Plan(NamedTuple):
@@ -120,12 +120,8 @@ def make_plan(module: ModuleType, serial: Serial) -> Plan | None:
     for op in program.ops:
         if isinstance(op, Conv):
             source = op.inputs[0]
-            item = 2 if source == Y_HAT else views[source].item
-            dtype = np.dtype(np.uint8 if item == 1 else np.int16)
-            kind = kind_of(module, op, dtype)
-            assert kind is not None
-            taps = len(serial.taps) if source == Y_HAT else 1
-            steps.append(step(module, op, kind, taps))
+            item, taps = (2, len(serial.taps)) if source == Y_HAT else (views[source].item, 1)
+            steps.append(step(module, op, item, views[op.name].item, taps))
     return Plan(tuple(steps), views, widths)
 
 
@@ -176,19 +172,18 @@ def bytes_of(module: ModuleType, program: Program, name: str, ports: Ports) -> i
     return 1 if narrow else 2
 
 
-def step(module: ModuleType, conv: Conv, kind: str, taps: int) -> Step:
-    """Weights and parameters of a layer."""
-    weight = conv.weight.reshape(len(conv.bias), taps, -1)
-    bias = pack.bias(module.ISA, kind, conv.bias, weight)
-    return Step(
-        conv, module.panels()[kind], pack.weights(module.ISA, kind, weight),
-        pack.parameters(module.ISA, bias, conv.multiplier, conv.shift, high=is_high(conv)),
-    )  # fmt: skip
-
-
-def is_high(conv: Conv) -> bool:
-    """Whether every shift is at least a word, see `emit`."""
-    return int(conv.shift.min()) >= pack.WORD
+def step(module: ModuleType, conv: Conv, item: int, out_item: int, taps: int) -> Step:
+    """A layer whose runs are taps. item, out_item: bytes of a sample of its input and output."""
+    dtype = np.dtype(np.uint8 if item == 1 else np.int16)
+    kind, n = kind_of(module, conv, dtype), len(conv.bias)
+    assert kind is not None, "place lets no such convolution pass"
+    ready = raised(conv, 2 ** (8 * item), 127 if kind == "u8" else 2**15 - 1)
+    lanes = pack.lanes(module.ISA, [np.arange(n)])
+    weight = ready.weight.reshape(n, taps, 1, -1)
+    packed = phase(module, ready, kind, weight, lanes, 0, 0)
+    targets = pack.targets(module.ISA, lanes, out_item * np.arange(n))
+    panels = Panels(packed.weights, packed.parameters, targets)
+    return Step(conv, module.panels()[kind], pack.is_high(ready.shift), panels)
 
 
 class Run:
@@ -239,18 +234,18 @@ class Run:
             source, stride = self.places[conv.inputs[0]]
             self.runs[k, 0] = base + source
         out = Layer(
-            step.tiles, int(is_high(conv)), len(conv.bias), self.plan.views[conv.name].item,
-            conv.lo, conv.hi, 0, 0, 0,
+            step.tiles, int(step.high), len(conv.bias), self.plan.views[conv.name].item, conv.lo,
+            conv.hi, 0, 0, 0, 0,
         )  # fmt: skip
         words = np.zeros(LAYER_WORDS, np.int64)
-        words[:JOB_WORDS] = drivers.start_job(out, step.weights, self.runs[k], stride, out_step)
-        weights, parameters = step.weights, step.parameters
+        words[:JOB_WORDS] = drivers.start_job(out, step.panels, self.runs[k], stride, out_step)
         words[OUT] = base + to
-        words[WEIGHTS], words[PARAMETERS] = weights.ctypes.data, parameters.ctypes.data
+        words[[WEIGHTS, PARAMETERS, TARGETS]] = [x.ctypes.data for x in step.panels]
         words[JOB_WORDS:] = (
-            step.tiles, len(weights), weights[0].nbytes, parameters[0].nbytes, len(conv.bias),
-            weights.shape[3],
-        )  # fmt: skip
+            step.tiles,
+            len(step.panels.weights),
+            *(x[0].nbytes for x in step.panels),
+        )
         return words
 
     def y_hat(self) -> Array:
@@ -287,7 +282,7 @@ class Run:
 
     def work(self) -> int:
         """Multiply-accumulates of the largest front."""
-        each = sum(int(step.weights.size) for step in self.plan.steps)
+        each = sum(int(step.panels.weights.size) for step in self.plan.steps)
         return int(self.most) * each
 
 

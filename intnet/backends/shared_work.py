@@ -17,15 +17,7 @@ import numpy as np
 
 from intnet.backends.atomics import add, give_way, load, store, swap
 from intnet.backends.simd.drivers import call
-from intnet.backends.simd.emit import (
-    COLUMNS,
-    JOB_WORDS,
-    OUT,
-    OUT_BYTES,
-    PARAMETERS,
-    POSITIONS,
-    WEIGHTS,
-)
+from intnet.backends.simd.job import JOB_WORDS, PARAMETERS, POSITIONS, TARGETS, WEIGHTS
 from intnet.program import Array
 from rangecoder.compile import inlined, jit
 
@@ -34,11 +26,9 @@ NEXT, END, DONE, LAYER, FIRST, COUNT, STOP = range(0, 7 * LINE, LINE)
 CONTROL_WORDS = 7 * LINE
 PATIENCE = 200  # looks for work before the processor is offered to others
 
-# A layer: its job as of `emit`, then what is added for each panel.
-TILES, PANELS, WEIGHTS_STEP, PARAMETERS_STEP, CHANNELS, PANEL_COLUMNS = range(
-    JOB_WORDS, JOB_WORDS + 6
-)
-LAYER_WORDS = JOB_WORDS + 6
+# A layer: its job, then the address of its tiles, how many panels, and bytes from one to the next.
+TILES, PANELS, WEIGHTS_STEP, PARAMETERS_STEP, TARGETS_STEP = range(JOB_WORDS, JOB_WORDS + 5)
+LAYER_WORDS = JOB_WORDS + 5
 
 
 @inlined
@@ -55,12 +45,10 @@ def work(control: int, layers: Array, jobs: Array) -> int:
     first, count = load(control + 8 * FIRST), load(control + 8 * COUNT)
     if swap(control + 8 * NEXT, panel, panel + 1):
         job, shared, k = jobs[layer], layers[layer], panel - first
-        channel = k * shared[PANEL_COLUMNS]
         job[POSITIONS] = count
         job[WEIGHTS] = shared[WEIGHTS] + k * shared[WEIGHTS_STEP]
         job[PARAMETERS] = shared[PARAMETERS] + k * shared[PARAMETERS_STEP]
-        job[COLUMNS] = min(shared[PANEL_COLUMNS], shared[CHANNELS] - channel)
-        job[OUT] = shared[OUT] + channel * shared[OUT_BYTES]
+        job[TARGETS] = shared[TARGETS] + k * shared[TARGETS_STEP]
         call(shared[TILES], job.ctypes.data)
         add(control + 8 * DONE, 1)
     return 1
