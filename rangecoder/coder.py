@@ -1,14 +1,13 @@
-"""The loops of `reference`, compiled: one call codes a batch of symbols.
+"""Payloads from arrays: `encode` and `decode`, whole or batch by batch, by compiled loops.
 
 READ ME FIRST
-1. Same names, same steps, same bytes as `reference`; read that first.
+1. The loops are those of `reference`, with the same bytes; read that first. `encoding` and
+   `decoding` have them, `state` the sizes.
 2. All state is int64 below 2**63 by proof.  No unsigned 64-bit integer, no float, no wrap.
-3. Kernels trust their caller: `encode` and `decode` below check every argument first.  The bytes
-   of a payload need no trust: any of them lead to a status, never outside an array.
+3. Kernels trust their caller: this file checks every argument first.  The bytes of a payload need
+   no trust: any of them lead to a status, never outside an array.
 4. Arrays reach a kernel contiguous, read-only and in one dtype, so that each kernel is compiled
    once for all callers.
-5. `value & TOP_MASK` and the like change nothing: they tell LLVM that a number is not negative,
-   so that a division floors and an index counts from the start without further instructions.
 """
 
 from typing import Any
@@ -17,38 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from rangecoder import layout
-from rangecoder.compile import inlined, jit
+from rangecoder.decoding import BAD_LAST_BYTE, FAULTS, VALID, check_end, decode_symbol, start_lanes
+from rangecoder.decoding import decode_batch as _decode
+from rangecoder.encoding import encode_batch as _encode
+from rangecoder.encoding import encode_symbol, finish_lanes
 from rangecoder.errors import PayloadError
 from rangecoder.layout import check_lanes
-from rangecoder.tables import LOOKUP_BITS, PRECISION, SYMBOL_MAX, SYMBOL_MIN, Int32Array, Tables
+from rangecoder.state import TOP, Int, Int32Array, Int64Array, UInt16Array, UInt32Array
+from rangecoder.tables import SYMBOL_MAX, SYMBOL_MIN, Tables
 
-TOP = 62
-WORD = 32
-REST = TOP - WORD
-MAX_PREFIX = 15
-WORD_MASK = (1 << WORD) - 1
-REST_MASK = (1 << REST) - 1
-TOP_MASK = (1 << TOP) - 1
-HALF = 1 << (PRECISION - 1)  # width of a bit of probability 1/2
-LOOKUP_SHIFT = PRECISION - LOOKUP_BITS
+__all__ = ["Decoder", "Encoder", "decode", "decode_symbol", "encode", "encode_symbol"]
 
 # A 49-bit escape (16 for its entry, 33 for its bits) takes less than two words.
 WORDS_PER_SYMBOL = 2
-
-VALID, BAD_QUANTILE, BAD_PREFIX, BAD_SYMBOL, BAD_LAST_BITS, LEFT_OVER, BAD_LAST_BYTE = range(7)
-FAULTS = {
-    BAD_QUANTILE: "quantile {0}, must be below 65536",
-    BAD_PREFIX: "escape prefix of {0} zeros, at most 15 allowed",
-    BAD_SYMBOL: "symbol {0}, must be within [-32768, 32767]",
-    BAD_LAST_BITS: "last bits differ from the encoder's {0:#x}",
-    LEFT_OVER: "more than the {0} bytes that are in use",
-    BAD_LAST_BYTE: "last byte {0}, must not be",
-}
-
-Int64Array = npt.NDArray[np.int64]
-UInt16Array = npt.NDArray[np.uint16]
-UInt32Array = npt.NDArray[np.uint32]
-Int = int | np.int64  # compiled, both are int64
 
 
 def encode(symbols: Int32Array, indexes: npt.NDArray[Any], tables: Tables, lanes: int = 1) -> bytes:
@@ -133,7 +113,7 @@ class Encoder:
     def finish(self) -> bytes:
         """The payload."""
         self._reserve(1)
-        _finish(self.states, self.words)
+        finish_lanes(self.states, self.words)
         return layout.join([words.astype(">u4").tobytes().rstrip(b"\0") for words in self._lanes()])
 
 
@@ -158,7 +138,7 @@ class Decoder:
         # of each lane: value, range_, position, first word, word after its last
         self.states = np.zeros((lanes, 5), np.int64)
         self.states[:, 3], self.states[:, 4] = np.concatenate([[0], ends[:-1]]), ends
-        _start(self.states, self.words)
+        start_lanes(self.states, self.words)
 
     def pull(self, indexes: npt.NDArray[Any]) -> Int32Array:
         """The next symbols, one per index; see `decode`."""
@@ -176,7 +156,7 @@ class Decoder:
     def finish(self) -> None:
         """Raise PayloadError unless the payload is what the encoder writes for these symbols."""
         for lane, part in enumerate(self.parts):
-            status, detail = _check_end(self.words, self.states[lane], len(part))
+            status, detail = check_end(self.words, self.states[lane], len(part))
             if status == VALID and part.endswith(b"\0"):
                 status, detail = BAD_LAST_BYTE, 0
             self._refuse(status, self.decoded, lane, detail)
@@ -213,282 +193,3 @@ def _describe(got: object) -> str:
     if isinstance(got, np.ndarray):
         return f"array of {got.dtype} with shape {got.shape}"
     return type(got).__name__
-
-
-@jit
-def _encode(
-    symbols: Int32Array, indexes: UInt16Array, first_lane: int, cdf: Int32Array, start: Int32Array,
-    minimum: Int32Array, states: Int64Array, words: UInt32Array,
-) -> None:  # fmt: skip
-    """Code symbol i in lane (first_lane + i) % lanes.
-
-    A lane of n symbols takes at most 2 * n + 1 words in all. Proof: a step of b bits divides
-    range_ by less than 2**(b + 2**-13), since range_ >= 2**30 makes the remainder range_ % 2**16
-    less than 2**-14 of it.  Each word multiplies range_ by 2**32, and range_ ends at or below
-    2**62 where it began: 32 bits of steps were spent for each word.  A symbol spends at most
-    16 + 32 bits and 33 remainders.
-
-    Lanes do not wait for one another: the processor overlaps a step of one with the next.
-    """
-    lane = first_lane
-    for i in range(symbols.size):
-        low, range_, position = encode_symbol(
-            np.int64(symbols[i]), np.int64(indexes[i]), cdf, start, minimum, states[lane, 0],
-            states[lane, 1], words, states[lane, 2], states[lane, 3],
-        )  # fmt: skip
-        states[lane, 0], states[lane, 1], states[lane, 2] = low, range_, position
-        lane += 1
-        if lane == len(states):
-            lane = 0
-
-
-@inlined
-def encode_symbol(
-    symbol: Int, index: Int, cdf: Int32Array, start: Int32Array, minimum: Int32Array, low: Int,
-    range_: Int, words: UInt32Array, position: Int, begin: Int,
-) -> tuple[Int, Int, Int]:  # fmt: skip
-    """Code one symbol: the new low, range_ and position. Words of the lane begin at `begin`."""
-    # Invariant: 2**30 <= range_ <= 2**62, 0 <= low, low + range_ < 2**63.
-    first = np.int64(start[index]) & WORD_MASK
-    n = np.int64(start[index + 1]) - first - 2
-    k = symbol - minimum[index]
-    entry = k if 0 <= k < n else n
-    cdf_low = np.int64(cdf[first + entry])
-    # low + range_ never grows here: scale * cdf_high <= scale * 2**16 <= range_.
-    scale = range_ >> PRECISION  # >= 2**14
-    low += scale * cdf_low
-    range_ = scale * (np.int64(cdf[first + entry + 1]) - cdf_low)  # >= 2**14
-    if range_ < 1 << REST:
-        low, range_, position = _emit(low, range_, words, position, begin)
-    if entry == n:
-        below = k < 0
-        excess = -1 - k if below else k - n
-        low, range_, position = _encode_bit(below, low, range_, words, position, begin)
-        low, range_, position = _encode_excess(excess, low, range_, words, position, begin)
-    return low, range_, position
-
-
-@jit
-def _finish(states: Int64Array, words: UInt32Array) -> None:
-    """Write the last word of every lane."""
-    for lane in range(len(states)):
-        word = _final_code(states[lane, 0], states[lane, 1]) >> REST
-        states[lane, 2] = _append_word(words, states[lane, 2], states[lane, 3], word)
-
-
-@inlined
-def _emit(
-    low: Int, range_: Int, words: UInt32Array, position: Int, begin: Int
-) -> tuple[Int, Int, Int]:
-    """Restore the invariant when 2**14 <= range_ < 2**30; one word is enough.
-
-    low <= (2**30 - 1) * 2**32 and 2**46 <= range_ <= (2**30 - 1) * 2**32 afterwards, whence
-    low + range_ <= 2**63 - 2**33.
-    """
-    position = _append_word(words, position, begin, low >> REST)
-    return (low & REST_MASK) << WORD, range_ << WORD, position
-
-
-@inlined
-def _append_word(words: UInt32Array, position: Int, begin: Int, word: Int) -> Int:
-    """Put the low 32 bits of a 33-bit word, add its carry to the words before; where to go on."""
-    if word >> WORD:
-        # The code is less than 1, so a word below 2**32 - 1 precedes; i >= begin costs nothing.
-        i = position - 1
-        while i >= begin and words[i] == WORD_MASK:
-            words[i] = 0
-            i -= 1
-        if i >= begin:
-            words[i] += 1
-    words[position] = word & WORD_MASK
-    return position + 1
-
-
-@jit
-def _encode_bit(
-    bit: Int, low: Int, range_: Int, words: UInt32Array, position: Int, begin: Int
-) -> tuple[Int, Int, Int]:
-    """Code a bit of probability 1/2: the interval [0, 2**15) or [2**15, 2**16)."""
-    half = (range_ >> PRECISION) * HALF
-    if bit:
-        low += half
-    if half < 1 << REST:
-        return _emit(low, half, words, position, begin)
-    return low, half, position
-
-
-@jit
-def _encode_excess(
-    excess: Int, low: Int, range_: Int, words: UInt32Array, position: Int, begin: Int
-) -> tuple[Int, Int, Int]:
-    """Exp-Golomb code of order 0; 0 <= excess <= 65534."""
-    digits = 1
-    while (excess + 1) >> digits:
-        digits += 1
-    # The zeros before are the leading bits of excess + 1 written with 2 * digits - 1 bits.
-    for shift in range(2 * digits - 2, -1, -1):
-        bit = (excess + 1) >> shift & 1
-        low, range_, position = _encode_bit(bit, low, range_, words, position, begin)
-    return low, range_, position
-
-
-@jit
-def _final_code(low: Int, range_: Int) -> Int:
-    """Return the number in [low, low + range_) with the most trailing zero bits."""
-    last = low + range_ - 1  # 0 <= last < 2**63
-    t = TOP + 1
-    while last >> t << t < low:
-        t -= 1
-    return last >> t << t
-
-
-@jit
-def _start(states: Int64Array, words: UInt32Array) -> None:
-    """The first window of every lane."""
-    for lane in range(len(states)):
-        states[lane, 0] = _window(words, states[lane, 3], states[lane, 4])
-        states[lane, 1], states[lane, 2] = 1 << TOP, states[lane, 3]
-
-
-@jit
-def _decode(
-    words: UInt32Array, indexes: UInt16Array, first_lane: int, cdf: Int32Array, start: Int32Array,
-    minimum: Int32Array, lookup: UInt16Array, states: Int64Array, symbols: Int32Array,
-) -> tuple[Int, int, Int]:  # fmt: skip
-    """Fill symbols; return (status, symbols decoded, detail for the message)."""
-    lane = first_lane
-    for i in range(indexes.size):
-        status, symbol, value, range_, position = decode_symbol(
-            np.int64(indexes[i]), cdf, start, minimum, lookup, states[lane, 0], states[lane, 1],
-            states[lane, 2], words, states[lane, 4],
-        )  # fmt: skip
-        if status != VALID:
-            return status, i, symbol
-        states[lane, 0], states[lane, 1], states[lane, 2] = value, range_, position
-        symbols[i] = symbol
-        lane += 1
-        if lane == len(states):
-            lane = 0
-    return VALID, indexes.size, 0
-
-
-@inlined
-def decode_symbol(
-    index: Int, cdf: Int32Array, start: Int32Array, minimum: Int32Array, lookup: UInt16Array,
-    value: Int, range_: Int, position: Int, words: UInt32Array, end: Int,
-) -> tuple[Int, Int, Int, Int, Int]:  # fmt: skip
-    """Decode one symbol of a lane: (status, symbol, value, range_, position).
-
-    For kernels that decode between other work. words, position, end: the lane's next word and the
-    one after its last. A status other than VALID comes with its detail as symbol.
-    """
-    # Invariant: 2**30 <= range_ <= 2**62, 0 <= value < range_.
-    first = np.int64(start[index]) & WORD_MASK
-    scale = range_ >> PRECISION  # >= 2**14
-    quantile = (value & TOP_MASK) // (scale & TOP_MASK)  # see READ ME FIRST, 5
-    if quantile >> PRECISION:
-        return BAD_QUANTILE, quantile, value, range_, position
-    # The guess is at or below the entry, and cdf[n + 1] = 2**16 > quantile ends the search.
-    k = np.int64(lookup[(index << LOOKUP_BITS) + (quantile >> LOOKUP_SHIFT)])
-    while cdf[first + k + 1] <= quantile:
-        k += 1
-    cdf_low = np.int64(cdf[first + k])
-    # cdf_low <= quantile < cdf_high gives 0 <= value < range_ for the new ones.
-    value -= scale * cdf_low
-    range_ = scale * (np.int64(cdf[first + k + 1]) - cdf_low)
-    if range_ < 1 << REST:
-        value, range_, position = _refill(value, range_, words, position, end)
-    symbol = minimum[index] + k
-    n = np.int64(start[index + 1]) - first - 2
-    if k == n:
-        excess, below, value, range_, position = _decode_excess(value, range_, words, position, end)
-        if excess < 0:
-            return -excess, value, value, range_, position
-        symbol = minimum[index] - 1 - excess if below else symbol + excess
-        if symbol < SYMBOL_MIN or symbol > SYMBOL_MAX:
-            return BAD_SYMBOL, symbol, value, range_, position
-    return VALID, symbol, value, range_, position
-
-
-@inlined
-def _word(words: UInt32Array, position: Int, end: Int) -> Int:
-    """Return the word at a position >= 0, zero from `end` on; end <= words.size."""
-    return np.int64(words[position]) if position < end else np.int64(0)
-
-
-@inlined
-def _window(words: UInt32Array, position: Int, end: Int) -> Int:
-    """Return 62 bits of the code from word `position` on: that word and 30 bits of the next."""
-    return _word(words, position, end) << REST | _word(words, position + 1, end) >> (WORD - REST)
-
-
-@inlined
-def _refill(
-    value: Int, range_: Int, words: UInt32Array, position: Int, end: Int
-) -> tuple[Int, Int, Int]:
-    """Restore the invariant when range_ < 2**30, as `_emit` does for the encoder.
-
-    value < range_ < 2**30: value <= range_ - 1, so that value * 2**32 + (2**32 - 1) stays below
-    range_ * 2**32 < 2**62.  The 32 bits that follow the window are 2 of one word, 30 of the next.
-    """
-    tail = (_word(words, position + 1, end) << REST & WORD_MASK) | (
-        _word(words, position + 2, end) >> (WORD - REST)
-    )
-    return value << WORD | tail, range_ << WORD, position + 1
-
-
-@jit
-def _decode_bit(
-    value: Int, range_: Int, words: UInt32Array, position: Int, end: Int
-) -> tuple[Int, Int, Int, Int]:
-    """Decode a bit of probability 1/2; the first result is 0, 1 or, for a bad quantile, 2."""
-    half = (range_ >> PRECISION) * HALF
-    bit = 0
-    if value >= half:
-        bit = 1
-        value -= half
-        if value >= half:
-            return 2, value, range_, position
-    range_ = half
-    if range_ < 1 << REST:
-        value, range_, position = _refill(value, range_, words, position, end)
-    return bit, value, range_, position
-
-
-@jit
-def _decode_excess(
-    value: Int, range_: Int, words: UInt32Array, position: Int, end: Int
-) -> tuple[Int, Int, Int, Int, Int]:
-    """Decode sign and excess; an excess < 0 is minus a status, and value then its detail."""
-    below, value, range_, position = _decode_bit(value, range_, words, position, end)
-    if below == 2:
-        return -BAD_QUANTILE, 0, 1 << PRECISION, range_, position
-    number: Int = 0
-    zeros, left = 0, 1  # left: bits of number still to come
-    while left > 0:
-        bit, value, range_, position = _decode_bit(value, range_, words, position, end)
-        if bit == 2:
-            return -BAD_QUANTILE, 0, 1 << PRECISION, range_, position
-        if number == 0 and bit == 0:
-            zeros += 1
-            if zeros > MAX_PREFIX:
-                return -BAD_PREFIX, 0, zeros, range_, position
-        elif number == 0:
-            number, left = 1, zeros
-        else:
-            number, left = 2 * number + bit, left - 1
-    return number - 1, below, value, range_, position
-
-
-@jit
-def _check_end(words: UInt32Array, state: Int64Array, n_bytes: int) -> tuple[int, Int]:
-    """Refuse any lane but the one the encoder writes; see `Decoder.check_end` of `reference`."""
-    value, range_, position, first, end = state[0], state[1], state[2], state[3], state[4]
-    window = _window(words, position, end)
-    low = (window - value) & TOP_MASK  # arithmetic on two's complement: modulo 2**62
-    code = _final_code(low, range_) & TOP_MASK
-    if window != code:
-        return BAD_LAST_BITS, code
-    if n_bytes > 4 * (position - first + 1):
-        return LEFT_OVER, 4 * (position - first + 1)
-    return VALID, 0

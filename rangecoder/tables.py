@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rangecoder import lookup
 from rangecoder.errors import TableError
 
 PRECISION = 16
@@ -26,7 +27,6 @@ SYMBOL_MIN = -(1 << 15)
 SYMBOL_MAX = (1 << 15) - 1
 MAX_TABLES = (1 << 16) - 1
 MAX_ENTRIES = 1 << 22  # cdf values of all tables together: 16 MiB as int32
-LOOKUP_BITS = 8  # the decoder's first guess looks at this many leading bits of a quantile
 
 VERSION = 1
 HEADER = struct.Struct("<BBHI")  # version, reserved (0), number of tables, sum of n
@@ -66,21 +66,9 @@ class Tables:
         return int(self.minimum.size)
 
     @functools.cached_property
-    def lookup(self) -> npt.NDArray[np.uint16]:
-        """First guess of the decoder's search, uint16 (n_tables * 2**LOOKUP_BITS,).
-
-        Element `t << LOOKUP_BITS | bucket` is the entry k of table t with
-        cdf[k] <= bucket << (PRECISION - LOOKUP_BITS) < cdf[k + 1].
-        """
-        table = np.arange(self.n_tables, dtype=np.int64)
-        # Table t occupies [t * 2**17, t * 2**17 + 2**16], so one search serves all tables.
-        keys = self.cdf + np.repeat(table << (PRECISION + 1), np.diff(self.start))
-        buckets = np.arange(1 << LOOKUP_BITS, dtype=np.int64) << (PRECISION - LOOKUP_BITS)
-        queries = (table << (PRECISION + 1))[:, None] + buckets
-        entries = np.searchsorted(keys, queries, side="right") - 1 - self.start[:-1, None]
-        lookup = entries.astype(np.uint16).ravel()  # an entry number is below 2**16
-        lookup.flags.writeable = False
-        return lookup
+    def lookup(self) -> npt.NDArray[np.int64]:
+        """Where the decoder's search begins: see `lookup.make`."""
+        return lookup.make(self.cdf, self.start, self.minimum)
 
 
 def validate(tables: Tables) -> None:

@@ -124,3 +124,22 @@ def test_importing_the_package_loads_no_compiler() -> None:
     """numba takes half a second; it is loaded by the first call."""
     code = "import sys, rangecoder; assert 'numba' not in sys.modules; rangecoder.encode"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("lanes", range(1, 9))
+def test_the_first_fault_is_named(lanes: int) -> None:
+    """Lanes are decoded in pairs, and still a fault is that of the first symbol that has one."""
+    tables = rangecoder.build([[9, 1]], [32767])  # half of all escapes lead above 32767
+    indexes = np.zeros(200, np.uint8)
+    rng = np.random.default_rng(lanes)
+    named = set()
+    for _ in range(40):
+        data = layout.join([rng.bytes(60) for _ in range(lanes)])
+        with pytest.raises(PayloadError) as caught:
+            rangecoder.Decoder(data, tables, lanes).pull(indexes)
+        after = int(str(caught.value).split(" symbols: ")[0].split()[-1])
+        rangecoder.Decoder(data, tables, lanes).pull(indexes[:after])
+        with pytest.raises(PayloadError, match=f"after {after} symbols: "):
+            rangecoder.Decoder(data, tables, lanes).pull(indexes[: after + 1])
+        named.add(after % lanes)
+    assert named == set(range(lanes))

@@ -1,9 +1,9 @@
 """Promises of `rangecoder.tables`."""
 
+import bisect
 import math
 import pickle
 import struct
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -215,11 +215,14 @@ def test_lookup_is_the_entry_of_each_bucket(inner: list[set[int]]) -> None:
     """The decoder's first guess is the entry that holds the bucket's first quantile."""
     cdf = [[0, *sorted(values), TOTAL] for values in inner]
     start = np.cumsum([0, *map(len, cdf)])
+    minimum = [(-32768, 32767 - 50, 0)[t % 3] for t in range(len(cdf))]
     tables = Tables(
-        np.array([value for values in cdf for value in values]), start, np.zeros(len(cdf), np.int32)
+        np.array([value for values in cdf for value in values]), start, np.array(minimum)
     )
-    lookup = tables.lookup.reshape(len(cdf), 256)
-    for t, values in enumerate(cdf):
-        for k, (first, last) in enumerate(pairwise(values)):
-            buckets = range((first + 255) // 256, (last + 255) // 256)
-            assert set(lookup[t, buckets.start : buckets.stop].tolist()) <= {k}
+    for t, (values, head) in enumerate(zip(cdf, tables.lookup, strict=False)):
+        at, shift = int(head) >> 5, int(head) & 31
+        for bucket in range(1 << 16 - shift):
+            k = bisect.bisect_right(values, bucket << shift) - 1
+            width = values[k + 1] - values[k]
+            assert tables.lookup[at + bucket] == (minimum[t] + k) << 32 | width << 16 | values[k]
+    assert tables.lookup.size == at + (1 << 16 - shift)
