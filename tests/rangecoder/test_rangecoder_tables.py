@@ -226,3 +226,17 @@ def test_lookup_is_the_entry_of_each_bucket(inner: list[set[int]]) -> None:
             width = values[k + 1] - values[k]
             assert tables.lookup[at + bucket] == (minimum[t] + k) << 32 | width << 16 | values[k]
     assert tables.lookup.size == at + (1 << 16 - shift)
+
+
+def test_lookup_of_many_tables_stays_small() -> None:
+    """As many cdf values as there may be, in tables that deserve 1024 buckets each."""
+    n_tables = MAX_ENTRIES // 67
+    tables = Tables(
+        np.tile([*range(66), TOTAL], n_tables),
+        np.arange(n_tables + 1) * 67,
+        np.zeros(n_tables, np.int32),
+    )
+    assert tables.lookup.nbytes <= 8 * (n_tables + (1 << 22))
+    at, shift = tables.lookup[:n_tables] >> 5, tables.lookup[:n_tables] & 31
+    np.testing.assert_array_equal(at, n_tables + np.arange(n_tables) * (1 << 16 - shift[0]))
+    assert (tables.lookup[at] == 1 << 16).all()  # symbol 0, from 0, width 1
