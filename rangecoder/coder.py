@@ -16,8 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rangecoder import layout
-from rangecoder.decoding import BAD_LAST_BYTE, FAULTS, VALID, check_end, decode_symbol, start_lanes
-from rangecoder.decoding import decode_batch as _decode
+from rangecoder.decoding import (
+    BAD_LAST_BYTE,
+    FAULTS,
+    VALID,
+    check_end,
+    decode_batch,
+    decode_symbol,
+    start_lanes,
+)
 from rangecoder.encoding import encode_batch as _encode
 from rangecoder.encoding import encode_symbol, finish_lanes
 from rangecoder.errors import PayloadError
@@ -144,14 +151,27 @@ class Decoder:
         """The next symbols, one per index; see `decode`."""
         index = _index_array(indexes, self.tables)
         symbols = np.empty(index.size, dtype=np.int32)
-        t = self.tables
-        status, i, detail = _decode(
-            self.words, index, self.decoded % self.lanes, t.cdf, t.start, t.minimum, t.lookup,
-            self.states, symbols,
+        words, lane, cdf, start, minimum, lookup, states = self.batch()
+        self.account(
+            *decode_batch(words, index, lane, cdf, start, minimum, lookup, states, symbols)
         )  # fmt: skip
-        self._refuse(status, self.decoded + i, (self.decoded + i) % self.lanes, detail)
-        self.decoded += index.size
         return symbols
+
+    def batch(self) -> tuple[UInt32Array, int, Int32Array, Int32Array, Int32Array, Any, Int64Array]:
+        """Arguments of `decode_batch` for the next symbols, for kernels that call it themselves.
+
+        words, first_lane, cdf, start, minimum, lookup, states. Indexes must be uint16 below
+        n_tables. Then call `account`.
+        """
+        t = self.tables
+        lane = self.decoded % self.lanes
+        return self.words, lane, t.cdf, t.start, t.minimum, t.lookup, self.states
+
+    def account(self, status: Int, count: Int, detail: Int) -> None:
+        """Count symbols that were decoded; raise PayloadError unless the status is VALID."""
+        done = self.decoded + int(count)
+        self._refuse(status, done, done % self.lanes, detail)
+        self.decoded = done
 
     def finish(self) -> None:
         """Raise PayloadError unless the payload is what the encoder writes for these symbols."""

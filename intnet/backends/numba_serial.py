@@ -72,13 +72,7 @@ class Fused(NamedTuple):
         if ready is None:
             return self.plain.decode(serial, features, decoder, coding)
         run = Run(ready, serial, features, coding, decoder.tables.n_tables)
-        t, lane = decoder.tables, decoder.decoded % decoder.lanes
-        batch = decoder.words, lane, t.cdf, t.start, t.minimum, t.lookup, decoder.states
-        status, done, detail = run.fronts(np.empty((0, 0, run.m), np.int16), batch)
-        decoder._refuse(
-            status, decoder.decoded + done, (decoder.decoded + done) % decoder.lanes, detail
-        )
-        decoder.decoded += done
+        decoder.account(*run.fronts(np.empty((0, 0, run.m), np.int16), decoder.batch()))
         return run.y_hat()
 
     def encode(
@@ -89,10 +83,8 @@ class Fused(NamedTuple):
         if ready is None:
             return self.plain.encode(serial, features, y, encoder, coding)
         run = Run(ready, serial, features, coding, encoder.tables.n_tables)
-        d = Decoder(b"", encoder.tables)
-        t = d.tables
-        batch = d.words, 0, t.cdf, t.start, t.minimum, t.lookup, d.states
-        run.fronts(np.ascontiguousarray(y), batch)
+        nobody = Decoder(b"", encoder.tables)
+        run.fronts(np.ascontiguousarray(y), nobody.batch())
         encoder.push(run.symbols.ravel(), run.tables.ravel())
         return run.y_hat()
 

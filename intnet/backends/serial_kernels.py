@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from intnet.backends.numba_latents import index_rows, symbol_rows, value_rows
 from intnet.backends.shared_work import offer
 from intnet.program import Array
-from rangecoder.coder import _decode
 from rangecoder.compile import jit
+from rangecoder.decoding import VALID, decode_batch
 
 
 class Grid(NamedTuple):
@@ -159,14 +159,14 @@ def front_rows(
         else:
             words, first_lane, cdf, start, minimum, lookup, states = decoder
             end = here + count * channels
-            status, done, detail = _decode(
+            status, done, detail = decode_batch(
                 words, coded.flat_tables[here:end], (first_lane + here) % len(states), cdf, start,
                 minimum, lookup, states, coded.flat_symbols[here:end],
             )  # fmt: skip
-            if status:
+            if status != VALID:
                 return status, here + done, detail
         value_rows(0, count, symbols, front.means, latents.inverse_gain, latents.inverse_shift,
                    latents.lo, latents.hi, front.values)  # fmt: skip
         keep_rows(grid, front, row, column, count)
         at += count
-    return 0, at * channels, 0
+    return VALID, at * channels, 0
