@@ -62,6 +62,25 @@ def test_the_best_instruction_set_is_chosen(monkeypatch: pytest.MonkeyPatch) -> 
         assert choose.chosen() == want
 
 
+def test_dot_products_of_arm_are_found_where_llvm_says_nothing_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """LLVM reads no dot products from Linux; a processor that it cannot name has none for it."""
+    there = choose.HWCAP_ASIMDDP | 3
+    for machine, system, name, hwcap, want in (
+        ("aarch64", "linux", "cortex-a76", there, {"dotprod"}),
+        ("aarch64", "linux", "cortex-a72", there - choose.HWCAP_ASIMDDP, set()),
+        ("aarch64", "linux", "generic", there, set()),
+        ("arm64", "darwin", "apple-m1", 0, {"neon", "dotprod"}),
+        ("x86_64", "linux", "znver3", there, set()),
+    ):
+        monkeypatch.setattr(choose.platform, "machine", lambda value=machine: value)
+        monkeypatch.setattr(choose.sys, "platform", system)
+        monkeypatch.setattr(choose.llvm, "get_host_cpu_name", lambda value=name: value)
+        monkeypatch.setattr(choose, "linux_hwcap", lambda value=hwcap: value)
+        assert choose.unreported() == want, (machine, name)
+
+
 def test_an_instruction_set_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worse one than there is, not a better one; unknown names are refused."""
     monkeypatch.setattr(choose, "features", lambda: frozenset({"avx2"}))

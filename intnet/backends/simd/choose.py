@@ -5,7 +5,10 @@ All give the same bits. `generic` is the plain loops of `numba_kernels`, which e
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
+import sys
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -20,12 +23,36 @@ FEATURES = {
     "neon": ("neon", "dotprod"),
     "generic": (),
 }
+AT_HWCAP, HWCAP_ASIMDDP = 16, 1 << 20  # Linux; the bits of 64-bit Arm
 
 
 @cache
 def features() -> frozenset[str]:
     """What this processor has, by LLVM's names."""
-    return frozenset(name for name, there in llvm.get_host_cpu_features().items() if there)
+    there = {name for name, there in llvm.get_host_cpu_features().items() if there}
+    return frozenset(there | unreported())
+
+
+def unreported() -> set[str]:
+    """What a 64-bit Arm has and LLVM does not say, although it compiles for it.
+
+    LLVM reads no dot products from Linux and nothing at all from macOS. To compile for them it
+    must know the processor by name: those of "generic" have none.
+    """
+    if platform.machine() not in ("aarch64", "arm64") or llvm.get_host_cpu_name() == "generic":
+        return set()
+    if sys.platform == "darwin":
+        return {"neon", "dotprod"}  # every Mac with an Arm has both
+    return {"dotprod"} if linux_hwcap() & HWCAP_ASIMDDP else set()
+
+
+def linux_hwcap() -> int:
+    """What the kernel says of the processor, 0 where there is no such kernel."""
+    if sys.platform != "linux":
+        return 0
+    getauxval = ctypes.CDLL(None).getauxval
+    getauxval.argtypes, getauxval.restype = [ctypes.c_ulong], ctypes.c_ulong
+    return int(getauxval(AT_HWCAP))
 
 
 def available() -> list[str]:
