@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow check vectors bench clean
+.PHONY: help demo test test-slow check vectors bench simd-arm simd-vnni clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,8 @@ help:
 	@echo "make check      ruff, mypy, tests"
 	@echo "make vectors    make the conformance vectors anew"
 	@echo "make bench      speed beside torch, onnxruntime, constriction, CompressAI and others"
+	@echo "make simd-arm   the Arm kernels on an emulated processor (unpacks qemu, 10 minutes)"
+	@echo "make simd-vnni  the VNNI kernels on emulated processors (unpacks bochs, a minute)"
 	@echo "make clean      remove what the above made, .venv included"
 
 demo: $(VENV)/.runtime
@@ -39,6 +41,9 @@ bench: $(VENV)/.bench
 	$(BIN)/intnet bench kernels
 	$(BIN)/intnet bench coder
 	$(BIN)/intnet bench codec
+
+simd-arm simd-vnni: simd-%: $(VENV)/.runtime
+	$(BIN)/python tools/emulate_simd.py $*
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,92 @@
+"""Cases as they lie in memory: jobs, arrays and outputs at addresses known beforehand.
+
+    int64 count; per case int64 kind, address of the job, address of the outputs, their bytes
+
+then everything else, at multiples of 64 bytes. Outputs lie between guards and are sent with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from emulation.cases import KINDS, Array, Case
+from intnet.backends.simd import emit, pack
+from intnet.backends.simd.emit import Isa
+
+GUARD, FILL = 64, 0xA5  # bytes before and after the outputs, and what untouched bytes hold
+ENTRY_WORDS = 4
+
+
+@dataclass
+class Image:
+    """Memory from the address `base` on, and where the outputs of each case lie in it."""
+
+    base: int
+    data: bytearray
+    outputs: list[slice] = field(default_factory=list)
+
+    def put(self, array: Array) -> int:
+        """Address of a copy of an array."""
+        self.data.extend(bytes(-len(self.data) % 64))
+        address = self.base + len(self.data)
+        self.data.extend(np.ascontiguousarray(array).tobytes())
+        return address
+
+
+def out_step(case: Case) -> int:
+    """Bytes from an output position to the next; some lie untouched between."""
+    return (len(case.bias) + 3) * np.dtype(case.out).itemsize
+
+
+def expected(case: Case) -> bytes:
+    """The outputs of a case with the guards and gaps around them."""
+    wanted = case.outputs()
+    rows = np.full((case.positions, out_step(case)), FILL, np.uint8)
+    rows[:, : wanted[0].nbytes] = wanted.view(np.uint8).reshape(case.positions, -1)
+    guard = bytes([FILL]) * GUARD
+    return guard + rows.tobytes() + guard
+
+
+def build(isa: Isa, cases: list[Case], base: int) -> Image:
+    """All cases for memory that begins at `base`, a multiple of 64."""
+    image = Image(base, bytearray(8 * (1 + ENTRY_WORDS * len(cases))))
+    words = [len(cases)]
+    for case in cases:
+        size = case.positions * out_step(case) + 2 * GUARD
+        out = image.put(np.full(size, FILL, np.uint8))
+        image.outputs.append(slice(out - base, out - base + size))
+        job = image.put(job_of(isa, case, image, out + GUARD))
+        words += [KINDS.index(case.kind), job, out, size]
+    image.data[: 8 * len(words)] = np.array(words, np.int64).tobytes()
+    return image
+
+
+def job_of(isa: Isa, case: Case, image: Image, out: int) -> Array:
+    """The words of a job, its arrays placed in the image."""
+    deep, item = case.kind == "depthwise", case.inputs.itemsize
+    bias = case.bias
+    if deep:
+        weights = pack.depthwise_weights(isa, case.weight)
+    else:
+        weights = pack.weights(isa, case.kind, case.weight)
+    if case.kind == "u8":  # wraps as the sums do
+        offset = isa.u8_offset * case.weight.astype(np.int64).sum((1, 2))
+        bias = (bias + offset).astype(np.int32)
+    parameters = pack.parameters(isa, bias, case.multiplier, case.shift, high=case.high)
+    job = np.zeros(emit.JOB_WORDS, np.int64)
+    job[emit.RUNS] = image.put(image.put(case.inputs) + case.starts * item)
+    job[emit.OFFSET], job[emit.STEP] = case.offset * item, case.step * item
+    job[emit.N_RUNS], job[emit.GROUPS] = weights.shape[1], weights.shape[2]
+    job[emit.TAP_STEP] = case.tap_step * item
+    job[emit.WEIGHTS], job[emit.PARAMETERS] = image.put(weights[0]), image.put(parameters[0])
+    job[emit.OUT], job[emit.OUT_STEP] = out, out_step(case)
+    job[emit.OUT_BYTES] = np.dtype(case.out).itemsize
+    if case.addend is not None:
+        job[emit.ADDEND], job[emit.ADDEND_STEP] = image.put(case.addend), case.addend[0].nbytes
+    job[emit.HIGH] = case.high
+    job[emit.LO], job[emit.HI] = case.limits
+    job[emit.SUM_LO], job[emit.SUM_HI] = case.sum_limits
+    job[emit.POSITIONS], job[emit.COLUMNS] = case.positions, len(case.bias)
+    return job
