@@ -71,7 +71,8 @@ def environment(cache: Path, root: Path, site: Path) -> dict[str, str]:
                      for path in (ROOT / folder).rglob("*.py"))  # fmt: skip
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     return kept | {
-        "PYTHONHOME": str(root / "usr"), "PYTHONPATH": f"{site}:{ROOT}", "PYTHONNOUSERSITE": "1",
+        "PYTHONHOME": str(root / "usr"), "PYTHONPATH": f"{site}:{ROOT}:{ROOT}/tools",
+        "PYTHONNOUSERSITE": "1",
         "PYTHONPYCACHEPREFIX": str(cache / "arm64-pyc"), "PYTHONUNBUFFERED": "1",
         "NUMBA_CACHE_DIR": str(cache / "arm64-numba" / digest),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(cache / "arm64-hypothesis"), "INTNET_SIMD": "neon",

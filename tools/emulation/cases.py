@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -110,16 +110,17 @@ def random(
     largest = max(abs(int(np.iinfo(dtype).min)), int(np.iinfo(dtype).max))
     fit = (TOP - 2**20) // (largest * runs * values)  # what the proof lets a weight be
     weight = weight.clip(-fit, fit)
-    bias = rng.integers(-(2**20), 2**20, n).astype(np.int32)
+    typical = max(1, min(fit, int(np.iinfo(weights).max)) * largest * runs * values // 4)
+    bias = rng.integers(-1, 2, n) * rng.integers(0, min(typical, 2**20) + 1, n)
     out = OUT_TYPES[width][rng.integers(len(OUT_TYPES[width]))]
     lo, hi = (int(np.iinfo(out).min), int(np.iinfo(out).max)) if width < 4 else (-(2**30), 2**30)
-    typical = max(1, min(fit, int(np.iinfo(weights).max)) * largest * runs * values // 4)
     multiplier, shift = scales(rng, n, typical, hi, high=high)
-    addend = ends(rng, np.int16, (positions, n)) if added else None
+    addends = ends(rng, np.int8 if width == 1 else np.int16, (positions, n))
+    addend = addends.astype(np.int16) if added else None
     name = f"{kind} {positions}x{n} of {runs}x{values}, high {high:d}, {out.__name__}, +{added:d}"
     return Case(
-        name, kind, inputs, starts, step, tap_step, offset, weight, bias, multiplier, shift, high,
-        out, (lo, hi), addend, (lo + 1, hi - 1), positions,
+        name, kind, inputs, starts, step, tap_step, offset, weight, bias.astype(np.int32),
+        multiplier, shift, high, out, (lo, hi), addend, (lo + 1, hi - 1), positions,
     )  # fmt: skip
 
 
@@ -134,10 +135,10 @@ def ends(rng: np.random.Generator, dtype: type[np.integer], shape: tuple[int, ..
 def scales(
     rng: np.random.Generator, n: int, size: int, hi: int, *, high: bool
 ) -> tuple[Array, Array]:
-    """Multipliers and shifts that bring `size` near 2 * hi, or the nearest that the form allows."""
+    """Multipliers and shifts that bring `size` near hi / 2, or the nearest that the form allows."""
     multiplier = rng.integers(1, 2**31, n)
     multiplier[0] = TOP
-    bits = [(int(m) * size // (2 * hi)).bit_length() for m in multiplier]
+    bits = [(int(m) * 2 * size // hi).bit_length() for m in multiplier]
     shift = np.clip(bits, 32 if high else 1, 62)
     return multiplier.astype(np.int32), shift.astype(np.int32)
 
@@ -162,3 +163,10 @@ def extreme(kind: str, sign: int, n: int, *, high: bool) -> Case:
         f"{kind} at {sign * TOP}, high {high:d}", kind, inputs, np.zeros(1, np.int64), 0, 1, 0,
         weight, bias, multiplier, shift, high, np.int32, (-TOP, TOP), None, (0, 0), 7,
     )  # fmt: skip
+
+
+def wrong(case: Case) -> Case:
+    """A case whose first weight is off by one."""
+    weight = case.weight.copy()
+    weight[0, 0, 0] ^= 1
+    return replace(case, weight=weight)

@@ -7,6 +7,8 @@ then everything else, at multiples of 64 bytes. Outputs lie between guards and a
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,6 +49,20 @@ def expected(case: Case) -> bytes:
     rows[:, : wanted[0].nbytes] = wanted.view(np.uint8).reshape(case.positions, -1)
     guard = bytes([FILL]) * GUARD
     return guard + rows.tobytes() + guard
+
+
+def compare(cases: list[Case], wanted: list[bytes], got: bytes) -> list[str]:
+    """What is wrong; the last case must be, and silence is no answer."""
+    if len(got) != sum(map(len, wanted)):
+        return [f"{len(got)} bytes came, not {sum(map(len, wanted))}: the processor stopped"]
+    faults, at = [], 0
+    for case, must in zip(cases, wanted, strict=True):
+        if got[at : at + len(must)] != must:
+            faults.append(case.name)
+        at += len(must)
+    if wanted and got[-len(wanted[-1]) :] == wanted[-1]:
+        return [*faults, "the control: a wrong weight went unseen"]
+    return faults[:-1]
 
 
 def build(isa: Isa, cases: list[Case], base: int) -> Image:
@@ -90,3 +106,17 @@ def job_of(isa: Isa, case: Case, image: Image, out: int) -> Array:
     job[emit.SUM_LO], job[emit.SUM_HI] = case.sum_limits
     job[emit.POSITIONS], job[emit.COLUMNS] = case.positions, len(case.bias)
     return job
+
+
+def run_here(isa: Isa, panels: Mapping[str, int], cases: list[Case]) -> bytes:
+    """The outputs of cases, guards included, by panels of this process at these addresses."""
+    size = len(build(isa, cases, 0).data)
+    buffer = np.zeros(size + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    image = build(isa, cases, buffer.ctypes.data + start)
+    memory = buffer[start : start + size]
+    memory[:] = np.frombuffer(image.data, np.uint8)
+    entries = memory[8 : 8 * (1 + ENTRY_WORDS * len(cases))].view(np.int64)
+    for case, entry in zip(cases, entries.reshape(-1, ENTRY_WORDS), strict=True):
+        ctypes.CFUNCTYPE(None, ctypes.c_int64)(panels[case.kind])(int(entry[1]))
+    return b"".join(memory[place].tobytes() for place in image.outputs)

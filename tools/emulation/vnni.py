@@ -14,15 +14,14 @@ import pty
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
 from emulation import debian
-from emulation.cases import KINDS, Case, every
-from emulation.image import Image, build, expected
+from emulation.cases import KINDS, every, wrong
+from emulation.image import Image, build, compare, expected
 from intnet.backends.simd import emit
 from intnet.backends.simd.emit import Isa
 
@@ -91,27 +90,6 @@ def boot_all(root: Path, work: Path, machine: Machine, *, plant: bool) -> bool:
         if faults and "shutdown requested" not in message:
             print(f"  {message}")
     return right
-
-
-def wrong(case: Case) -> Case:
-    """A case whose first weight is off by one."""
-    weight = case.weight.copy()
-    weight[0, 0, 0] ^= 1
-    return replace(case, weight=weight)
-
-
-def compare(cases: list[Case], wanted: list[bytes], got: bytes) -> list[str]:
-    """What is wrong; the last case must be, and silence is no answer."""
-    if len(got) != sum(map(len, wanted)):
-        return [f"{len(got)} bytes came, not {sum(map(len, wanted))}: the processor stopped"]
-    faults, at = [], 0
-    for case, must in zip(cases, wanted, strict=True):
-        if got[at : at + len(must)] != must:
-            faults.append(case.name)
-        at += len(must)
-    if wanted and got[-len(wanted[-1]) :] == wanted[-1]:
-        return [*faults, "the control: a wrong weight went unseen"]
-    return faults[:-1]
 
 
 def link(work: Path, isa: Isa, cpu: str, image: Image) -> None:
