@@ -9,6 +9,12 @@ must end with 1; without it every run holds a control of its own that must come 
 Set-up goes into a cache folder, once, and installs nothing: packages of Debian and PyPI are
 unpacked there. It needs an x86-64 Linux with apt-get, dpkg-deb and Debian's keys, gcc and binutils
 for `vnni`, pip for `arm`.
+
+Measured on one busy core of an EPYC (Zen 3), under nice:
+
+    vnni   set-up 20 s and 140 MB; three processors, 1,092 jobs each: 15 s, 45 s where three share
+    arm    set-up 40 s and 390 MB; 1,092 jobs 35 s, then tests, vectors and a photograph: 20
+           minutes where nothing is compiled yet, 8 where numba finds all in its cache
 """
 
 from __future__ import annotations

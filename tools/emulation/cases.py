@@ -18,6 +18,7 @@ from intnet.backends.simd.emit import Isa
 Array = np.ndarray[Any, Any]
 KINDS = ("u8", "s16", "depthwise")
 TOP = 2**31 - 1
+HIGH_SHIFT = 32  # the least shift of the form that uses the high word alone
 POSITIONS = (1, 5, 6, 7, 13)  # tiles are 6 high
 # (runs, values of a run): a lone value, words that are not full, runs that are not a multiple of
 # what a loop may be unrolled by, one long enough for every loop
@@ -139,7 +140,7 @@ def scales(
     multiplier = rng.integers(1, 2**31, n)
     multiplier[0] = TOP
     bits = [(int(m) * 2 * size // hi).bit_length() for m in multiplier]
-    shift = np.clip(bits, 32 if high else 1, 62)
+    shift = np.clip(bits, HIGH_SHIFT if high else 1, 62)
     return multiplier.astype(np.int32), shift.astype(np.int32)
 
 
@@ -158,7 +159,8 @@ def extreme(kind: str, sign: int, n: int, *, high: bool) -> Case:
     weight = np.full((n, 1, values), w, weights)
     bias = np.full(n, sign * rest, np.int32)
     multiplier = np.where(np.arange(n) % 2, TOP, 1).astype(np.int32)
-    shift = np.where(np.arange(n) % 2, 62 if high else 31, 32 if high else 1).astype(np.int32)
+    least, most = (HIGH_SHIFT, 62) if high else (1, 31)
+    shift = np.where(np.arange(n) % 2, most, least).astype(np.int32)
     return Case(
         f"{kind} at {sign * TOP}, high {high:d}", kind, inputs, np.zeros(1, np.int64), 0, 1, 0,
         weight, bias, multiplier, shift, high, np.int32, (-TOP, TOP), None, (0, 0), 7,
