@@ -24,10 +24,7 @@ TAGS = ["--python-version=311", "--implementation=cp", "--abi=cp311", "--abi=abi
 
 def run(cache: Path, *, plant: bool) -> bool:
     """Tests, vectors and the bundled photograph; True if all is as it must be."""
-    qemu = debian.prepared(
-        cache / "qemu", "trixie qemu-user",  # the first that shows the processor in /proc/cpuinfo
-        lambda folder: debian.unpack("trixie", "amd64", ["qemu-user"], folder),
-    )  # fmt: skip
+    qemu = debian.prepared(cache / "qemu", "trixie qemu-user", emulator)
     root = debian.prepared(
         cache / "arm64", f"bookworm {PACKAGES}",
         lambda folder: debian.unpack("bookworm", "arm64", PACKAGES, folder),
@@ -41,6 +38,14 @@ def run(cache: Path, *, plant: bool) -> bool:
     arguments = [*map(str, command), *(["--plant"] if plant else [])]
     env = environment(cache, root, site)
     return subprocess.run(arguments, cwd=ROOT, env=env, check=False).returncode == 0
+
+
+def emulator(folder: Path) -> None:
+    """qemu of trixie, the first that shows the emulated processor in /proc/cpuinfo."""
+    debian.unpack("trixie", "amd64", ["qemu-user"], folder)
+    for program in (folder / "usr/bin").glob("qemu-*"):  # one of some thirty
+        if program.name != "qemu-aarch64":
+            program.unlink()
 
 
 def requirements() -> list[str]:
