@@ -1,7 +1,7 @@
 """Jobs for one panel, with what must come out by the definition in NumPy.
 
-Every kind of panel with both requantisations, with and without an addend, in every output width,
-at counts of positions and columns around the edges of a tile; then sums at their proved limit.
+Every kind of panel with both requantisations, with an addend, a table or neither, in every output
+width, at counts of positions and columns around the edges of a tile; then sums at their limits.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from intnet.backends.simd.emit import Isa
+from intnet.backends.simd.isa import Isa
 
 Array = np.ndarray[Any, Any]
 KINDS = ("u8", "s16", "depthwise")
 TOP = 2**31 - 1
-HIGH_SHIFT = 32  # the least shift of the form that uses the high word alone
+HIGH_SHIFT = 33  # the least shift of the form that uses the high word alone
 POSITIONS = (1, 5, 6, 7, 13)  # tiles are 6 high
 # (runs, values of a run): a lone value, words that are not full, runs that are not a multiple of
 # what a loop may be unrolled by, one long enough for every loop
@@ -32,6 +32,7 @@ class Case:
 
     inputs: uint8 or int16, flat. starts: int64 (runs,). weight: (N, runs, values of a run).
     bias, multiplier, shift: int32 (N,). addend: int16 (positions, N) or None.
+    table: int32 (256,), of the values 0 to 255, or None.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Case:
     addend: Array | None
     sum_limits: tuple[int, int]
     positions: int
+    table: Array | None = None
 
     def outputs(self) -> Array:
         """(positions, N), in 64 bits, step by step."""
@@ -59,6 +61,8 @@ class Case:
         rounding = np.int64(1) << (self.shift.astype(np.int64) - 1)
         value = (acc * self.multiplier + rounding) >> self.shift.astype(np.int64)
         value = value.clip(*self.limits)
+        if self.table is not None:
+            value = self.table[value]
         if self.addend is not None:
             value = (value + self.addend).clip(*self.sum_limits)
         return value.astype(self.out)
@@ -115,13 +119,16 @@ def random(
     bias = rng.integers(-1, 2, n) * rng.integers(0, min(typical, 2**20) + 1, n)
     out = OUT_TYPES[width][rng.integers(len(OUT_TYPES[width]))]
     lo, hi = (int(np.iinfo(out).min), int(np.iinfo(out).max)) if width < 4 else (-(2**30), 2**30)
+    table = None
+    if not added and rng.integers(3) == 0:
+        lo, hi, table = 0, 255, ends(rng, out, (256,)).astype(np.int32)
     multiplier, shift = scales(rng, n, typical, hi, high=high)
     addends = ends(rng, np.int8 if width == 1 else np.int16, (positions, n))
     addend = addends.astype(np.int16) if added else None
     name = f"{kind} {positions}x{n} of {runs}x{values}, high {high:d}, {out.__name__}, +{added:d}"
     return Case(
         name, kind, inputs, starts, step, tap_step, offset, weight, bias.astype(np.int32),
-        multiplier, shift, high, out, (lo, hi), addend, (lo + 1, hi - 1), positions,
+        multiplier, shift, high, out, (lo, hi), addend, (lo + 1, hi - 1), positions, table,
     )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emulation.cases import KINDS, Array, Case
-from intnet.backends.simd import emit, pack
-from intnet.backends.simd.emit import Isa
+from intnet.backends.simd import job as word
+from intnet.backends.simd import pack
+from intnet.backends.simd.isa import Isa
 
 GUARD, FILL = 64, 0xA5  # bytes before and after the outputs, and what untouched bytes hold
 ENTRY_WORDS = 4
@@ -81,30 +82,36 @@ def build(isa: Isa, cases: list[Case], base: int) -> Image:
 
 def job_of(isa: Isa, case: Case, image: Image, out: int) -> Array:
     """The words of a job, its arrays placed in the image."""
-    deep, item = case.kind == "depthwise", case.inputs.itemsize
-    bias = case.bias
-    if deep:
-        weights = pack.depthwise_weights(isa, case.weight)
+    item, lanes = case.inputs.itemsize, pack.lanes(isa, [np.arange(len(case.bias))])
+    weight, bias = pack.taken(case.weight, lanes), case.bias
+    if case.kind == "depthwise":
+        weights = pack.depthwise_weights(isa, weight)
     else:
-        weights = pack.weights(isa, case.kind, case.weight)
+        weights = pack.weights(isa, case.kind, weight)
     if case.kind == "u8":  # wraps as the sums do
         offset = isa.u8_offset * case.weight.astype(np.int64).sum((1, 2))
         bias = (bias + offset).astype(np.int32)
-    parameters = pack.parameters(isa, bias, case.multiplier, case.shift, high=case.high)
-    job = np.zeros(emit.JOB_WORDS, np.int64)
-    job[emit.RUNS] = image.put(image.put(case.inputs) + case.starts * item)
-    job[emit.OFFSET], job[emit.STEP] = case.offset * item, case.step * item
-    job[emit.N_RUNS], job[emit.GROUPS] = weights.shape[1], weights.shape[2]
-    job[emit.TAP_STEP] = case.tap_step * item
-    job[emit.WEIGHTS], job[emit.PARAMETERS] = image.put(weights[0]), image.put(parameters[0])
-    job[emit.OUT], job[emit.OUT_STEP] = out, out_step(case)
-    job[emit.OUT_BYTES] = np.dtype(case.out).itemsize
+    rescaling = (pack.taken(x, lanes) for x in (bias, case.multiplier, case.shift))
+    parameters = pack.parameters(isa, *rescaling, high=case.high)
+    out_bytes = np.dtype(case.out).itemsize
+    targets = pack.targets(isa, lanes, out_bytes * np.arange(len(case.bias)))
+    job = np.zeros(word.JOB_WORDS, np.int64)
+    job[word.RUNS] = image.put(image.put(case.inputs) + case.starts * item)
+    job[word.OFFSET], job[word.STEP] = case.offset * item, case.step * item
+    job[word.N_RUNS], job[word.GROUPS] = weights.shape[1], weights.shape[2]
+    job[word.TAP_STEP] = case.tap_step * item
+    job[word.WEIGHTS], job[word.PARAMETERS] = image.put(weights[0]), image.put(parameters[0])
+    job[word.TARGETS] = image.put(targets[0])
+    job[word.OUT], job[word.OUT_STEP] = out, out_step(case)
+    job[word.OUT_BYTES] = out_bytes
     if case.addend is not None:
-        job[emit.ADDEND], job[emit.ADDEND_STEP] = image.put(case.addend), case.addend[0].nbytes
-    job[emit.HIGH] = case.high
-    job[emit.LO], job[emit.HI] = case.limits
-    job[emit.SUM_LO], job[emit.SUM_HI] = case.sum_limits
-    job[emit.POSITIONS], job[emit.COLUMNS] = case.positions, len(case.bias)
+        job[word.ADDEND], job[word.ADDEND_STEP] = image.put(case.addend), case.addend[0].nbytes
+    if case.table is not None:
+        job[word.TABLE] = image.put(case.table)
+    job[word.HIGH] = case.high
+    job[word.LO], job[word.HI] = case.limits
+    job[word.SUM_LO], job[word.SUM_HI] = case.sum_limits
+    job[word.POSITIONS] = case.positions
     return job
 
 

@@ -23,7 +23,7 @@ from emulation import debian
 from emulation.cases import KINDS, every, wrong
 from emulation.image import Image, build, compare, expected
 from intnet.backends.simd import emit
-from intnet.backends.simd.emit import Isa
+from intnet.backends.simd.isa import Isa
 
 HERE = Path(__file__).parent
 TRIPLE = "x86_64-unknown-linux-gnu"
