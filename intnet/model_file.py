@@ -2,6 +2,7 @@
 
 Identity is the SHA-256 of the canonical content: the JSON (sorted keys, no spaces, UTF-8), then for
 each tensor in order of its name the line `name dtype shape` and its little-endian bytes.
+`model_frame` reads the header and the JSON; this file makes a model of them.
 Loading derives everything anew that safety rests on: the hash, every type, the overflow proof, the
 tables. A model that loads cannot make a kernel overflow or read out of bounds.
 """
@@ -17,12 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 import rangecoder
-from intnet import program_json
+from intnet import model_frame, program_json
 from intnet.bounds import Bound, prove
 from intnet.errors import ModelError
 from intnet.ports import Ports, check_range, check_tensor, infer, require
@@ -30,6 +29,7 @@ from intnet.program import Array, Program
 from intnet.shapes import shapes
 
 FORMAT = 1
+TENSOR_DTYPES = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "I32": np.int32}
 MAX_FILE = 2**28
 PROGRAMS = ("analysis", "hyper_analysis", "prior", "synthesis")
 QUALITIES, PIXEL_CHANNELS = 64, 3
@@ -103,7 +103,7 @@ def content(model: Model) -> tuple[str, dict[str, Array]]:
         "scaling": {name: getattr(model.scaling, name) for name in SHIFTS},
         "metadata": dict(model.metadata),
     }
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False), tensors
+    return model_frame.canonical(document), tensors
 
 
 def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
@@ -152,34 +152,29 @@ def load(path: Path) -> Model:
 
 def from_bytes(data: bytes) -> Model:
     """Inverse of to_bytes: hash, structure, proof and tables are all checked."""
-    metadata = header_metadata(data)
-    document, stated = metadata.get("intnet"), metadata.get("sha256")
-    require(document is not None and stated is not None, "model: no 'intnet' metadata")
-    try:
-        tensors = load_safetensors(data)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ModelError(f"model: not a safetensors file ({error})") from None
-    got = content_hash(str(document), tensors)
-    require(got == stated, f"model: hash {got}, must be {stated}; damaged or altered")
-    try:
-        parsed = json.loads(str(document))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"model: metadata is not JSON ({error})") from None
-    model = assemble(parsed, tensors)
-    require(model.sha256 == stated, "model: content is not canonical")
+    require(len(data) <= MAX_FILE, f"model: {len(data)} bytes, at most {MAX_FILE}")
+    frame = model_frame.read(data)
+    tensors = tensors_of(data, frame)
+    got = content_hash(frame.document, tensors)
+    require(got == frame.sha256, f"model: hash {got}, must be {frame.sha256}; damaged or altered")
+    model = assemble(model_frame.parse_document(frame.document), tensors)
+    unread = sorted(tensors.keys() - content(model)[1].keys())
+    require(not unread, f"model: tensor {''.join(unread[:1])!r:.80} belongs to nothing in it")
+    require(model.sha256 == frame.sha256, "model: content is not canonical")
     return model
 
 
-def header_metadata(data: bytes) -> dict[str, Any]:
-    """The `__metadata__` of a safetensors file, without its tensors."""
-    length = int.from_bytes(data[:8], "little")
-    require(len(data) >= 8 and length <= len(data) - 8, "model: not a safetensors file (header)")
-    try:
-        header = json.loads(data[8 : 8 + length])
-    except (ValueError, RecursionError):
-        raise ModelError("model: not a safetensors file (header is not JSON)") from None
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    return metadata if isinstance(metadata, dict) else {}
+def tensors_of(data: bytes, frame: model_frame.Frame) -> dict[str, Array]:
+    """Every tensor by name, copied; the last one ends with the file."""
+    got, size = len(data) - frame.start, model_frame.data_size(frame.entries)
+    require(got == size, f"model: {got} bytes of tensors, must be {size}")
+    tensors: dict[str, Array] = {}
+    for name, entry in frame.entries.items():
+        dtype = np.dtype(TENSOR_DTYPES[entry.dtype])
+        raw = bytearray(data[frame.start + entry.begin : frame.start + entry.end])
+        stored = np.frombuffer(raw, dtype.newbyteorder("<")).reshape(entry.shape)
+        tensors[name] = stored.astype(dtype, copy=False)
+    return tensors
 
 
 def assemble(document: Any, tensors: Mapping[str, Array]) -> Model:

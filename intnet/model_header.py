@@ -6,16 +6,15 @@ needs NumPy and numba. This file needs neither.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
+from intnet import model_frame
 from intnet.errors import ModelError
 
-MAX_HEADER = 2**24
 # Positions per pixel of each program's input: latents at 1/16, hyper-latents at 1/64 of each side.
 DENSITY = {"analysis": 1.0, "hyper_analysis": 16**-2, "prior": 64**-2, "synthesis": 16**-2}
 
@@ -48,24 +47,28 @@ class ModelHeader:
 def read(path: Path) -> ModelHeader:
     """Header of a `.inm`. Raises ModelError, or OSError where it cannot be read."""
     with path.open("rb") as file:
-        first = file.read(8)
-        return parse(first + file.read(min(MAX_HEADER, int.from_bytes(first, "little"))), str(path))
+        first = file.read(model_frame.START)
+        return parse(first + file.read(size_of(first, str(path))), str(path))
 
 
-def parse(data: bytes, name: str = "model") -> ModelHeader:
-    """Header of a file's bytes, of which the first suffice."""
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or not 2 <= length <= min(MAX_HEADER, len(data) - 8):
-        raise ModelError(f"{name}: not a model file (no safetensors header)")
+def size_of(first: bytes, name: str) -> int:
+    """Bytes of the header, before any of them is read."""
     try:
-        header = json.loads(data[8 : 8 + length])
-        metadata = header.pop("__metadata__")
-        document = json.loads(metadata["intnet"])
-        shapes = {key: list(map(int, entry["shape"])) for key, entry in header.items()}
-        bytes.fromhex(metadata["sha256"])
-        return ModelHeader(metadata["sha256"], dict(document), shapes)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ModelError(f"{name}: not a model file (its header has no intnet metadata)") from None
+        return model_frame.header_size(first)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from None
+
+
+def parse(data: bytes, name: str = "") -> ModelHeader:
+    """Header of a file's bytes, of which the first suffice. name: for messages."""
+    try:
+        frame = model_frame.read(data)
+        document = model_frame.parse_document(frame.document)
+        model_frame.refuse_unless(type(document) is dict, "document is not an object")
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}" if name else str(error)) from None
+    shapes = {key: list(entry.shape) for key, entry in frame.entries.items()}
+    return ModelHeader(frame.sha256, document, shapes)
 
 
 def programs(header: ModelHeader) -> list[dict[str, Any]]:
@@ -75,7 +78,7 @@ def programs(header: ModelHeader) -> list[dict[str, Any]]:
             {"name": p["name"], "ops": counts(p["ops"]), "kmac_per_pixel": kmac(p, header.shapes)}
             for p in header.document["programs"]
         ]
-    except (KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         raise ModelError("model: malformed programs") from None
 
 

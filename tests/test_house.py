@@ -14,7 +14,7 @@ from conftest import ROOT
 FLOAT_SIDE = ("intnet/training/", "intnet/convert.py", "intnet/convert_report.py")
 LIGHT = (
     "intnet/cli.py", "intnet/commands/common.py", "intnet/container.py", "intnet/errors.py",
-    "intnet/files.py", "intnet/model_header.py",
+    "intnet/files.py", "intnet/model_frame.py", "intnet/model_header.py",
 )  # fmt: skip
 HEAVY = {"numpy", "numba", "llvmlite", "torch", "PIL", "safetensors", "rangecoder"}
 

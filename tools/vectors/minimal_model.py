@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load as load_safetensors
 
 from intnet import model_file
 from intnet.model_file import QUALITIES, Model, Scaling
@@ -76,7 +77,7 @@ class Parts:
 
     def rehashed(self) -> bytes:
         """The file with the hash of what it now holds."""
-        arrays = model_file.load_safetensors(self.joined())
+        arrays = load_safetensors(self.joined())
         metadata = self.header["__metadata__"]
         metadata["sha256"] = model_file.content_hash(metadata["intnet"], arrays)
         return self.joined()
