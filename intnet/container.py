@@ -72,6 +72,7 @@ def pack(stream: Stream) -> bytes:
 def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
     """Parse and check everything that can be checked without the model.
 
+    max_pixels: the caller's own limit; that of the format, MAX_PIXELS, holds in any case.
     Raises StreamError; nothing is allocated beyond slices of data.
     """
     if not data:
@@ -111,5 +112,9 @@ def check_header(flags: int, quality: int, width: int, height: int, max_pixels: 
     for name, side in (("width", width), ("height", height)):
         if not 1 <= side <= MAX_SIDE:
             raise StreamError(f"stream: {name} {side}, must be in 1..{MAX_SIDE}")
+    if width * height > MAX_PIXELS:
+        raise StreamError(
+            f"stream: {width}x{height} pixels, limit {MAX_PIXELS} pixels of the format"
+        )
     if width * height > max_pixels:
         raise StreamError(f"stream: {width}x{height} pixels, limit {max_pixels} (see --max-pixels)")

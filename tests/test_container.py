@@ -75,3 +75,14 @@ def test_text_mode_damage():
     """A transfer that rewrites line ends is noticed at the magic."""
     with pytest.raises(StreamError, match="must start with"):
         unpack(pack(EXAMPLE).replace(b"\r\n", b"\n"))
+
+
+@pytest.mark.parametrize("limit", [2**28, 2**28 + 1, 2**40, 2**64])
+def test_pixel_limit_of_the_format(limit):
+    """No caller can raise the limit of 2**28 pixels; below it, the caller's limit holds."""
+    sides = struct.pack("<II", 2**14, 2**14)
+    assert unpack(with_field(18, sides), limit).header.width == 2**14
+    with pytest.raises(StreamError, match=r"16384x16385 pixels, limit 268435456"):
+        unpack(with_field(18, struct.pack("<II", 2**14, 2**14 + 1)), limit)
+    with pytest.raises(StreamError, match=r"16384x16384 pixels, limit 268435455"):
+        unpack(with_field(18, sides), 2**28 - 1)
