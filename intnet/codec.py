@@ -24,7 +24,7 @@ from intnet import backends, container
 from intnet.backends.execute import Stream
 from intnet.errors import ModelError, StreamError
 from intnet.latents import Int32Array
-from intnet.model_file import QUALITIES, Y_STRIDE, Z_STRIDE, Model
+from intnet.model_file import PROGRAMS, QUALITIES, Y_STRIDE, Z_STRIDE, Model, check_size
 from intnet.program import DTYPES, Array, Port
 
 Pixels = npt.NDArray[np.uint8]
@@ -63,6 +63,19 @@ def run(model: Model, program: str, x: Array, backend: str) -> list[Array]:
     return [outputs[name] for name in p.outputs]
 
 
+def check_sizes(model: Model, size: tuple[int, int], programs: Iterable[str]) -> None:
+    """Raise ModelError where one of the programs does not fit a picture of `size`."""
+    z = cells(size[0], Z_STRIDE), cells(size[1], Z_STRIDE)
+    inputs = {
+        "analysis": (z[0] * Z_STRIDE, z[1] * Z_STRIDE),
+        "hyper_analysis": (z[0] * Z_STRIDE // Y_STRIDE, z[1] * Z_STRIDE // Y_STRIDE),
+        "prior": z,
+        "synthesis": (cells(size[0], Y_STRIDE), cells(size[1], Y_STRIDE)),
+    }
+    for name in programs:
+        check_size(model.programs[name], name, inputs[name])
+
+
 def strip_rows(width: int) -> int:
     """Picture rows of a strip, a multiple of 64."""
     return max(1, STRIP // (width * Z_STRIDE)) * Z_STRIDE
@@ -83,14 +96,21 @@ def push(stream: Stream, x: Array) -> list[Array]:
 def prior_strips(
     model: Model, z: Array, height: int, width: int, backend: str
 ) -> Iterator[tuple[Array, Array]]:
-    """Rows of mean and index on the grid of y, from top to bottom."""
+    """Rows of mean and index on the grid of y, from top to bottom, as many of one as of the other.
+
+    One may be made from fewer rows of z than the other, and so be ahead of it; its rows wait.
+    """
     rows, columns = cells(height, Y_STRIDE), cells(width, Y_STRIDE)
     stream, step = stream_of(model, "prior", z.shape[:2], backend), strip_rows(width) // Z_STRIDE
-    done = 0
+    done, waiting = 0, [np.empty(0)] * 2
     for begin in range(0, len(z), step):
-        both = push(stream, z[begin : begin + step])
-        mean, index = (np.ascontiguousarray(t[: rows - done, :columns]) for t in both)
-        done += len(mean)
+        made = (t[:, :columns] for t in push(stream, z[begin : begin + step]))
+        pairs = zip(waiting, made, strict=True)
+        both = [np.concatenate((old, new)) if len(old) else new for old, new in pairs]
+        ready = min(rows - done, *map(len, both))
+        mean, index = (np.ascontiguousarray(t[:ready]) for t in both)
+        waiting = [t[ready:] for t in both]
+        done += ready
         yield mean, index
 
 
@@ -101,13 +121,19 @@ def prior(model: Model, z: Array, height: int, width: int, backend: str) -> list
 
 
 def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
-    """Run the encoder's networks on uint8 samples (h, w, 1 or 3). Raises ValueError for others."""
+    """Run the encoder's networks on uint8 samples (h, w, 1 or 3). Raises ValueError for others.
+
+    Raises ModelError for a model that does not fit this size of picture.
+    """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         got = f"{pixels.dtype} {pixels.shape}"
         raise ValueError(f"pixels: {got}, must be uint8 (height, width, 1 or 3)")
     height, width, channels = pixels.shape
     if min(height, width) < 1 or height * width > container.MAX_PIXELS:
         raise ValueError(f"pixels: {width}x{height}, must be 1 to {container.MAX_PIXELS} pixels")
+    if max(height, width) > container.MAX_SIDE:
+        raise ValueError(f"pixels: {width}x{height}, must be 1 to {container.MAX_SIDE} on a side")
+    check_sizes(model, (height, width), PROGRAMS)
     rows, columns = (Z_STRIDE * cells(side, Z_STRIDE) for side in (height, width))
     analysis = stream_of(model, "analysis", (rows, columns), backend)
     hyper = stream_of(model, "hyper_analysis", (rows // Y_STRIDE, columns // Y_STRIDE), backend)
@@ -169,6 +195,7 @@ def code(
     """
     if not 0 <= quality < QUALITIES:
         raise ValueError(f"quality: {quality}, must be in 0..{QUALITIES - 1}")
+    check_z(a.z)
     z_payload = rangecoder.encode(
         a.z.astype(np.int32).ravel(), z_indexes(a.z.shape), model.z_tables,
         rangecoder.lanes_for(a.z.size),
@@ -184,6 +211,15 @@ def code(
         model.model_id, quality, a.width, a.height, a.grey, crc if verify else None
     )
     return container.pack(container.Stream(header, z_payload, encoder.finish()))
+
+
+def check_z(z: Array) -> None:
+    """Every hyper-latent is a symbol. Raises ModelError: it is the model that made others."""
+    got, limits = (int(z.min()), int(z.max())), (rangecoder.SYMBOL_MIN, rangecoder.SYMBOL_MAX)
+    if got[0] < limits[0] or got[1] > limits[1]:
+        raise ModelError(
+            f"model: z: {got[0]}..{got[1]}, must be in {limits[0]}..{limits[1]} to be coded"
+        )
 
 
 def encode(
@@ -244,7 +280,10 @@ def decode(
     backend: str = "numba",
     max_pixels: int = container.MAX_PIXELS,
 ) -> Decoded:
-    """Stream to samples. Raises StreamError for anything that `encode` would not have written."""
+    """Stream to samples. Raises StreamError for anything that `encode` would not have written.
+
+    Raises ModelError where the model is not at hand or does not fit this size of picture.
+    """
     header, z_payload, y_payload = container.unpack(stream, max_pixels)
     model = choose(models, header.model_id)
     pixels = np.empty((header.height, header.width, 1 if header.grey else 3), np.uint8)
@@ -263,8 +302,12 @@ def decode(
 def decoded_strips(
     header: container.Header, z_payload: bytes, y_payload: bytes, model: Model, backend: str
 ) -> Iterator[Pixels]:
-    """Rows of samples from top to bottom. Raises StreamError naming the stage that fails."""
+    """Rows of samples from top to bottom. Raises StreamError naming the stage that fails.
+
+    Raises ModelError, before anything is decoded, for a model that does not fit this size.
+    """
     size, latents = (header.height, header.width), backends.load(backend).latents
+    check_sizes(model, size, ("prior", "synthesis"))
     z = decode_z(z_payload, model, size, header.minor)
     grid = cells(size[0], Y_STRIDE) * cells(size[1], Y_STRIDE)
     lanes = lanes_of(header.minor, grid * port(model, "synthesis").channels)

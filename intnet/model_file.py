@@ -26,7 +26,7 @@ from intnet.bounds import Bound, prove
 from intnet.errors import ModelError
 from intnet.ports import Ports, check_range, check_tensor, infer, require
 from intnet.program import Array, Program
-from intnet.shapes import shapes
+from intnet.shapes import Size, shapes
 
 FORMAT = 1
 TENSOR_DTYPES = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "I32": np.int32}
@@ -34,6 +34,12 @@ MAX_FILE = 2**28
 PROGRAMS = ("analysis", "hyper_analysis", "prior", "synthesis")
 QUALITIES, PIXEL_CHANNELS = 64, 3
 Y_STRIDE, Z_STRIDE = 16, 64  # pixels per latent, per hyper-latent
+SCALES = {  # per program: sides of its input are multiples of this; its outputs' sides: times, over
+    "analysis": (Z_STRIDE, 1, Y_STRIDE),
+    "hyper_analysis": (Z_STRIDE // Y_STRIDE, 1, Z_STRIDE // Y_STRIDE),
+    "prior": (1, Z_STRIDE // Y_STRIDE, 1),
+    "synthesis": (1, Y_STRIDE, 1),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,19 +271,26 @@ def check_scaling(model: Model, channels: int) -> None:
 
 
 def check_strides(model: Model) -> None:
-    """Latents at 1/16, hyper-latents at 1/64 of the picture."""
-    cells = Z_STRIDE // Y_STRIDE
-    wanted = (("analysis", Z_STRIDE, cells), ("hyper_analysis", cells, 1),
-              ("prior", 1, cells), ("synthesis", 1, Y_STRIDE))  # fmt: skip
-    for name, side, out in wanted:
-        program = model.programs[name]
-        try:
-            got = shapes(program, {program.inputs[0].name: (2 * side, 3 * side)})
-        except ValueError as error:
-            raise ModelError(f"model: {name}: {error}") from None
-        for output in program.outputs:
-            require(
-                got[output] == (2 * out, 3 * out),
-                f"model: {name} turns {2 * side}x{3 * side} into {got[output]}, "
-                f"must be {2 * out}x{3 * out}",
-            )
+    """Latents at 1/16, hyper-latents at 1/64 of a small picture; others: `check_size`."""
+    for name, (unit, _, _) in SCALES.items():
+        check_size(model.programs[name], name, (2 * unit, 3 * unit))
+
+
+def check_size(program: Program, name: str, size: Size) -> None:
+    """A program turns an input of `size` into outputs of the size that the codec counts on.
+
+    Raises ModelError naming program, got and allowed. Reads no array: cheap for any size.
+    """
+    (height, width), (_, times, over) = size, SCALES[name]
+    wanted = height * times // over, width * times // over
+    try:
+        got = shapes(program, {program.inputs[0].name: size})
+    except ValueError as error:
+        raise ModelError(f"model: {name}: {error}") from None
+    for output in program.outputs:
+        h, w = got[output]
+        require(
+            (h, w) == wanted,
+            f"model: {name}, output {output!r}: turns {height} x {width} into {h} x {w}, "
+            f"must be {wanted[0]} x {wanted[1]}",
+        )

@@ -23,13 +23,14 @@ from intnet.program import (
 )
 
 Size = tuple[int, int]  # height, width
+MAX_TENSOR_SIDE = 2**31 - 1
 
 
 def shapes(program: Program, inputs: Mapping[str, Size]) -> dict[str, Size]:
     """(height, width) of every tensor by name. program: accepted by `ports.infer`.
 
     Raises ValueError naming program, op, got and allowed: inputs that are missing or not asked for,
-    empty pictures, sizes that do not fit an operation.
+    empty pictures, sizes that do not fit an operation, sides above MAX_TENSOR_SIDE.
     """
     where = f"program {program.name!r}"
     check_names(program, inputs)
@@ -50,9 +51,13 @@ def check_names(program: Program, inputs: Mapping[str, object]) -> None:
 
 
 def present(size: Size, where: str) -> Size:
-    """At least one sample."""
+    """At least one sample, and sides that arrays can have."""
     if min(size) < 1:
         raise ValueError(f"{where}: {size[0]} x {size[1]} samples, must be at least 1 x 1")
+    if max(size) > MAX_TENSOR_SIDE:
+        raise ValueError(
+            f"{where}: {size[0]} x {size[1]} samples, at most {MAX_TENSOR_SIDE} on each side"
+        )
     return size
 
 

@@ -13,7 +13,17 @@ import numpy as np
 from spec_text import UnreadableError, numbers, parts, spaced
 
 import rangecoder
-from intnet import backends, bounds, codec, container, model_file, model_frame, ports, program_json
+from intnet import (
+    backends,
+    bounds,
+    codec,
+    container,
+    model_file,
+    model_frame,
+    ports,
+    program_json,
+    shapes,
+)
 from intnet.backends import numba_latents, rounding
 from intnet.bounds import prove
 from intnet.errors import ModelError
@@ -25,7 +35,7 @@ from rangecoder import tables as tables_
 
 CALL = re.compile(r"(\w+)\((.*)\)")
 # Names of constants in the text are those of the code.
-HOMES = (ports, bounds, container, model_file, model_frame, tables_, layout, reference)
+HOMES = (ports, bounds, container, model_file, model_frame, shapes, tables_, layout, reference)
 S32 = {"dtype": "s32", "lo": -(2**31), "hi": 2**31 - 1}
 
 

@@ -84,6 +84,15 @@ def test_bad_pixels(tiny, bad):
         codec.encode(bad, tiny)
 
 
+@pytest.mark.parametrize("shape", [(2**24 + 1, 1, 3), (1, 2**24 + 1, 1), (2**14, 2**14 + 1, 3)])
+def test_pictures_that_no_stream_can_say(tiny, shape, monkeypatch):
+    """Sides above 2**24 and more than 2**28 pixels are refused before any work."""
+    monkeypatch.setattr(codec, "stream_of", None)  # a TypeError where it is called
+    view = np.broadcast_to(np.zeros(1, np.uint8), shape)
+    with pytest.raises(ValueError, match=rf"{shape[1]}x{shape[0]}, must be .*(16777216|268435456)"):
+        codec.encode(view, tiny)
+
+
 @pytest.mark.parametrize("quality", [-1, 64])
 def test_bad_quality(tiny, picture, quality):
     """Quality outside 0..63 is refused."""
