@@ -80,7 +80,10 @@ def chosen(
         missing["Arm"] = "no --arm FOLDER"
     if not args.cuda:
         missing["torch, CUDA"] = "no --cuda"
-    return [e for e in found if not args.only or any(text in e.name for text in args.only)]
+    wanted = [e for e in found if not args.only or any(text in e.name for text in args.only)]
+    if not wanted:
+        sys.exit(f"--only: none of {', '.join(e.name for e in found)}")
+    return wanted
 
 
 def read(folder: Path, limit: int | None) -> Iterator[codec.Pixels]:

@@ -124,8 +124,7 @@ def arm_environments(subject: Subject, folder: Path) -> Iterator[Environment]:
     launcher = (qemu, "-cpu", ARM_CPU, "-L", str(root), str(python))
     variables = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": packages + SEARCH,
                  "PYTHONNOUSERSITE": "1", "PYTHONDONTWRITEBYTECODE": "",
-                 "PYTHONPYCACHEPREFIX": str(folder / "arm64-pyc"),
-                 "NUMBA_CACHE_DIR": str(folder / "arm64-numba")}  # fmt: skip
+                 "PYTHONPYCACHEPREFIX": str(folder / "arm64-pyc")}  # fmt: skip
     if not packages:
         yield Environment("Arm, Debian's NumPy", "numpy_prior", (), variables, launcher=launcher)
         return
@@ -168,10 +167,13 @@ def measure(
         raise NotMeasuredError(f"this processor lacks {', '.join(missing)}")
     output.mkdir(parents=True)
     module = f"float_pairs.{environment.module}"
+    # numba tells caches apart by one file of each kernel: ours of another machine starts empty
+    native = environment.launcher == (sys.executable,)
+    cache = {} if native else {"NUMBA_CACHE_DIR": str(output / "numba")}
     command = [*environment.launcher, "-m", module, str(inputs), str(output)]
     with (output / "log").open("w+") as log:
         process = subprocess.Popen(
-            [*command, *environment.arguments], cwd=ROOT, env=variables(environment),
+            [*command, *environment.arguments], cwd=ROOT, env=variables(environment) | cache,
             stdout=log, stderr=log,
         )  # fmt: skip
         try:

@@ -148,7 +148,8 @@ def compare(
     total = np.zeros((len(folders), len(folders), len(Outcome._fields)), np.int64)
     for i, arithmetic in enumerate(arithmetics):
         made = [Encoded(Seen(*exchange.outputs(f, i)), arithmetic, y_tables) for f in folders]
-        total += [[a.decoded_by(b) for b in made] for a in made]
+        for row, a in zip(total, made, strict=True):
+            row += [a.decoded_by(b) for b in made]
         advance()
     return total
 

@@ -76,7 +76,8 @@ class Report:
         floats, integers = self.families["float"], self.families["integer"]
         parts = [self.summary()]
         for name, title in FLOAT_TABLES.items():
-            parts.append(f"Float prior: {title}\n\n{matrix(floats, name)}")
+            shown = matrix(floats, name) if floats.pairs_with(name) else "0 in every pair"
+            parts.append(f"Float prior: {title}\n\n{shown}")
         parts.append(
             f"Integer prior: {FLOAT_TABLES['fails']}, or to other latents\n\n"
             + matrix(integers, "fails", "drifts")
@@ -104,6 +105,8 @@ class Report:
 
 def matrix(family: Family, *fields: str) -> str:
     """Markdown, encoders as rows and decoders as columns; fields are added."""
+    if not family.names:
+        return "none measured"
     values = sum((family.counts(name) for name in fields), np.zeros(()))
     numbers = [str(i + 1) for i in range(len(family.names))]
     rows = [["encodes \\ decodes", *numbers], ["---", *["---:"] * len(numbers)]]
@@ -128,11 +131,14 @@ def draw(report: Report, target: Path) -> None:
     """Both priors' failures as squares of pairs, share of pictures written in them."""
     from matplotlib.figure import Figure  # noqa: PLC0415  # optional, slow to load
 
-    sizes = [len(family.names) for family in report.families.values()]
+    families = {name: family for name, family in report.families.items() if family.names}
+    if not families:
+        return  # all is named as not measured
+    sizes = [len(family.names) for family in families.values()]
     height = 2.2 + 0.3 * max(sizes)
     figure = Figure(figsize=(5 + 0.42 * sum(sizes), height), layout="constrained")
-    both = figure.subplots(1, 2, width_ratios=sizes)
-    for axes, (name, family) in zip(both, report.families.items(), strict=True):
+    row = figure.subplots(1, len(sizes), width_ratios=sizes, squeeze=False)[0]
+    for axes, (name, family) in zip(row, families.items(), strict=True):
         share = 100 * family.counts("fails") / report.pictures
         axes.imshow(share, cmap="Reds", vmin=0, vmax=100)
         for (i, j), value in np.ndenumerate(share):
@@ -142,7 +148,6 @@ def draw(report: Report, target: Path) -> None:
         labels = [f"{n} {i + 1}" for i, n in enumerate(family.names)]
         axes.set_yticks(numbers, labels, fontsize=8)
         axes.set_xticks(numbers, [str(i + 1) for i in numbers], fontsize=8)
-        axes.set(xlabel="decodes", title=f"{name} prior")
-    both[0].set_ylabel("encodes")
+        axes.set(xlabel="decodes", ylabel="encodes", title=f"{name} prior")
     figure.suptitle(f"% of {report.pictures} pictures that fail to decode", fontsize=11)
     figure.savefig(target, dpi=90)
