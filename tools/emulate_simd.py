@@ -10,11 +10,13 @@ Set-up goes into a cache folder, once, and installs nothing: packages of Debian 
 unpacked there. It needs an x86-64 Linux with apt-get, dpkg-deb and Debian's keys, gcc and binutils
 for `vnni`, pip for `arm`.
 
-Measured on one busy core of an EPYC (Zen 3), under nice:
+Measured on one core of an EPYC (Zen 3), under nice:
 
-    vnni   set-up 20 s and 140 MB; three processors, 1,092 jobs each: 15 s, 45 s where three share
-    arm    set-up 40 s and 390 MB; 1,092 jobs 35 s, then tests, vectors and a photograph: 20
-           minutes where nothing is compiled yet, 8 where numba finds all in its cache
+    vnni   set-up 20 s, 140 MB; then 11 s for 1,092 jobs on each of three processors
+    arm    set-up 60 s, 390 MB; then 9 minutes of processor time where numba has compiled nothing
+           yet, 1 minute where it has: 1,092 jobs, 64 tests, 151 vectors and a photograph
+
+On a machine shared by many both may take several times as long.
 """
 
 from __future__ import annotations
