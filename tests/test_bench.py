@@ -21,7 +21,7 @@ import rangecoder
 from intnet import cli, codec, container, pictures, selftest
 from intnet.backends.simd import choose
 from intnet.bench import codec as codec_bench
-from intnet.bench import coder, float_twin, kernel_peers, kernels, peers, plot, race
+from intnet.bench import coder, float_twin, kernel_peers, kernels, peers, plot, race, sizes
 from intnet.bench.coder_peers import Coder
 from intnet.bench.layers import CASES
 from intnet.bench.race import Settings
@@ -49,7 +49,10 @@ SUMMARIES = {
         "encode_vs_compressai_hyperprior", "serial_decode_vs_compressai_mbt2018",
         "intnet_encode_mp_per_s", "intnet_decode_mp_per_s",
     },
-    "codec --sizes": {"encode_0.01_mp_seconds_per_mp", "decode_0.02_mp_seconds_per_mp"},
+    "codec --sizes": {
+        "encode_spread", "decode_spread", "encode_0.01_mp_seconds_per_mp",
+        "decode_0.02_mp_seconds_per_mp",
+    },
 }  # fmt: skip
 RIVALS = {
     "kernels": {"torch float32", "torch bfloat16", "onnxruntime int8"},
@@ -78,7 +81,7 @@ def quick(verb, *options):
     return json.loads(line)
 
 
-@pytest.mark.parametrize("module", [race, peers, kernels], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [race, peers, kernels, sizes], ids=lambda m: m.__name__)
 def test_examples(module):
     """Ratios, means and selections are what their docstrings show."""
     result = doctest.testmod(module)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from intnet import codec, shipped
 from intnet.bench.codec import MEGA, QUALITY, coded, load
-from intnet.bench.race import Settings, race
+from intnet.bench.race import Settings, Times, race
 from intnet.bench.report import PRODUCT, Report
 
 SIZES = {"0.4 MP": (768, 512), "2 MP": (1728, 1152), "8 MP": (3456, 2304), "24 MP": (6000, 4000)}
@@ -23,22 +24,38 @@ PYTHON, IMPORT, WARM, FIRST = "python alone", "import intnet", "intnet decode", 
 
 
 def run(settings: Settings, picture: Path | None) -> Report:
-    """Encode and decode tilings of a picture."""
+    """Encode and decode tilings of a picture, the sizes in turns."""
     path, pixels = load(picture, settings)
     model = shipped.load()
     report = Report("sizes", "MP/s", {"picture": str(path), "quality": QUALITY})
-    for label, size in (QUICK_SIZES if settings.quick else SIZES).items():
-        verbs, area = coded(tiled(pixels, *size), model), size[0] * size[1]
-        for verb in ("encode", "decode"):
-            case = f"{verb} {label}"
-            times = race(case, {PRODUCT: getattr(verbs, verb)}, settings)
-            per_mp = {PRODUCT: float(np.median(times[PRODUCT])) / area * MEGA}
-            report.add(case, times, area / MEGA, seconds_per_mp=per_mp)
-    report.summary = {
+    sizes = QUICK_SIZES if settings.quick else SIZES
+    made = {label: coded(tiled(pixels, *size), model) for label, size in sizes.items()}
+    for verb in ("encode", "decode"):
+        times = race(verb, {label: getattr(made[label], verb) for label in sizes}, settings)
+        for label, (width, height) in sizes.items():
+            megapixels = width * height / MEGA
+            per_mp = {PRODUCT: float(np.median(times[label])) / megapixels}
+            report.add(f"{verb} {label}", {PRODUCT: times[label]}, megapixels,
+                       seconds_per_mp=per_mp)  # fmt: skip
+        report.summary[f"{verb}_spread"] = spread(times, sizes)
+    report.summary |= {
         f"{row['case'].replace(' ', '_').lower()}_seconds_per_mp": row["seconds_per_mp"]
         for row in report.rows
     }
+    report.notes = [
+        "spread: seconds per megapixel of the dearest size over the cheapest, less 1; median of rounds"
+    ]
     return report
+
+
+def spread(times: Times, sizes: Mapping[str, tuple[int, int]]) -> float:
+    """How unlike the seconds per pixel of the sizes of a round are: 0 for equal ones; a median.
+
+    >>> spread({"a": [1.0, 3.0], "b": [2.5, 6.0]}, {"a": (10, 1), "b": (10, 2)})
+    0.125
+    """
+    each = [np.array(times[label]) / (w * h) for label, (w, h) in sizes.items()]
+    return float(np.median(np.max(each, 0) / np.min(each, 0) - 1))
 
 
 def tiled(pixels: codec.Pixels, width: int, height: int) -> codec.Pixels:
