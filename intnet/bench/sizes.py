@@ -43,7 +43,7 @@ def run(settings: Settings, picture: Path | None) -> Report:
         for row in report.rows
     }
     report.notes = [
-        "spread: seconds per megapixel of the dearest size over the cheapest, less 1; median of rounds"
+        "spread: seconds per megapixel, dearest size over cheapest, less 1; the median of rounds"
     ]
     return report
 
