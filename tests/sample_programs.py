@@ -68,11 +68,12 @@ def linear(
     """A convolution with the largest random weights that the proof allows."""
     shape = (n, *kernel, p.channels // groups)
     magnitude = max(1, p.magnitude) * int(np.prod(shape[1:]))
-    bias = rng.integers(-(2**20), 2**20, n).astype(np.int32)
     top = min(FULL[weight][1], (2**31 - 1 - 2**20) // magnitude)
     weights = rng.integers(-top, top + 1, shape).astype(DTYPES[weight])
     lo, hi = FULL[out]
     typical = max(1, top * magnitude // 4)
+    most = min(2**20, typical)  # a larger bias would hide wrong weights behind the clip
+    bias = rng.integers(-most, most, n).astype(np.int32)
     return kind(name, (p.name,), out, lo, hi, stride, padding, groups, weights, bias,
                 **scales(rng, n, typical, hi))  # fmt: skip
 
