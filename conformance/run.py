@@ -58,6 +58,11 @@ def fault(command: str, vector: Json, folder: Path, timeout: float) -> str:
     return "" if got == must["sha256"] else f"sha256 {got}, must be {must['sha256']}"
 
 
+def label(vector: Json) -> str:
+    """A vector and the clause of SPEC.md that it tests."""
+    return f"{vector['id']} [{vector['clause']}]"
+
+
 def read_index(folder: Path) -> tuple[Json, list[str]]:
     """Ids by class, and what is wrong with the files of the folder."""
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
@@ -86,7 +91,7 @@ def run(command: str, folder: Path, only: str, timeout: float) -> Json:
     report: Json = {"files": {"passed": 0, "failed": len(faults), "faults": faults}}
     for kind, (vectors, _) in chosen.items():
         tested = [vector for vector in vectors if fnmatch(vector["id"], only)]
-        answers = [(vector["id"], fault(command, vector, folder, timeout)) for vector in tested]
+        answers = [(label(vector), fault(command, vector, folder, timeout)) for vector in tested]
         wrong = [f"{name}: {found}" for name, found in answers if found]
         report[kind] = {"passed": len(tested) - len(wrong), "failed": len(wrong), "faults": wrong}
     return report

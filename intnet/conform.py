@@ -40,10 +40,12 @@ class Case(NamedTuple):
     kind: str
     result: str
     detail: str = ""
+    clause: str = ""  # of SPEC.md, that the vector tests
 
     def json(self) -> dict[str, str]:
         """As `run` reports it."""
-        return {"id": self.id, "class": self.kind, "result": self.result, "detail": self.detail}
+        return {"id": self.id, "class": self.kind, "result": self.result, "detail": self.detail,
+                "clause": self.clause}  # fmt: skip
 
 
 class Setting(NamedTuple):
@@ -119,19 +121,24 @@ def run_class(kind: str, ids: list[str], setting: Setting) -> list[Case]:
 
 def run_vector(kind: str, vector: Json, setting: Setting) -> Case:
     """One vector: what it gives against what it must give."""
-    name = str(vector["id"])
+    name, clause = str(vector["id"]), str(vector.get("clause", ""))
     try:
         must = vector["expected"]
         check_result(vector)
         got = results(kind, vector, setting)
     except Exception as error:  # noqa: BLE001  # whatever breaks, the other vectors still run
-        return Case(name, kind, "error", describe(error))
+        return Case(name, kind, "error", describe(error), clause)
     found = difference(got, must)
-    return Case(name, kind, "fail" if found else "pass", found)
+    return Case(name, kind, "fail" if found else "pass", found, clause)
 
 
 def check_result(vector: Json) -> None:
-    """The word `result`, for decoders whose errors have no class, agrees with what is expected."""
+    """The word `result`, for decoders whose errors have no class, agrees with what is expected.
+
+    And there is a clause to name.
+    """
+    if not vector["clause"]:
+        raise ValueError("no clause")
     if vector["result"] != ("invalid" if "error" in vector["expected"] else "valid"):
         raise ValueError(f"result {vector['result']!r} contradicts what is expected")
 
@@ -235,14 +242,15 @@ def coder_results(vector: Json, setting: Setting) -> Json:
     """A payload; with the NumPy backend by the coder in Python ints, else by the compiled one."""
     tables = rangecoder.from_bytes(bytes.fromhex(vector["tables"]))
     indexes, payload = expand(vector["indexes"]), bytes.fromhex(vector["payload"])
+    lanes = int(vector["lanes"])
     if setting.backend == "numpy":
         listed = [int(index) for index in indexes]
-        values = rangecoder.reference.decode(payload, listed, tables)
-        again = rangecoder.reference.encode(values, listed, tables)
+        values = rangecoder.reference.decode(payload, listed, tables, lanes)
+        again = rangecoder.reference.encode(values, listed, tables, lanes)
         symbols = np.array(values, np.int32)
     else:
-        symbols = rangecoder.decode(payload, indexes, tables)
-        again = rangecoder.encode(symbols, indexes, tables)
+        symbols = rangecoder.decode(payload, indexes, tables, lanes)
+        again = rangecoder.encode(symbols, indexes, tables, lanes)
     if again != payload:
         raise ValueError(f"symbols encode to {again.hex():.60}, not to the payload")
     return {"symbols": described(symbols)}

@@ -206,7 +206,8 @@ def test_selftest_of_the_shipped_model(default_model, script):
 
 def test_conform_counts_and_names_failures(folder, monkeypatch):
     """Zero vectors are a failure too."""
-    case = {"id": "op/conv-1x1", "class": "op", "result": "fail", "detail": "sample 3"}
+    case = {"id": "op/conv-1x1", "class": "op", "result": "fail", "detail": "sample 3",
+            "clause": "op.conv"}  # fmt: skip
     for report, code in (
         ({"passed": 2, "failed": 0, "cases": []}, 0),
         ({"passed": 1, "failed": 1, "cases": [case]}, 1),
@@ -214,7 +215,7 @@ def test_conform_counts_and_names_failures(folder, monkeypatch):
     ):
         monkeypatch.setattr("intnet.conform.run", lambda *_, report=report: report)
         result = call("conform", "run", code=code)
-        assert ("FAILED op/conv-1x1: sample 3" in result.stdout) == bool(report["failed"])
+        assert ("FAILED op/conv-1x1 [op.conv]: sample 3" in result.stdout) == bool(report["failed"])
         assert only_json(call("conform", "run", "--json", code=code)) == report
     monkeypatch.undo()
     refused("conform", "run", "--vectors", "no/such", because="no/such")

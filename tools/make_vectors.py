@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vectors import coder, ops, streams
+from vectors import bad_streams, coder, ops, streams
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
@@ -39,11 +39,12 @@ ARRAYS = (
 def make() -> dict[str, bytes]:
     """Every file of the folder by its path."""
     classes: dict[str, list[Json]] = {
-        "op": ops.vectors(), "tables": coder.tables(), "coder": coder.coder(), "model": [],
+        "op": ops.vectors(), "tables": coder.tables(),
+        "coder": [*coder.coder(), *coder.refused_payloads()], "model": [],
         "prior": streams.priors(), "stream": [], "invalid_stream": [],
     }  # fmt: skip
     files: dict[str, bytes] = {}
-    for made in (streams.models(), streams.streams(), streams.invalid_streams()):
+    for made in (streams.models(), streams.streams(), bad_streams.invalid_streams()):
         for vector, path, data in made:
             classes[vector["class"]].append(vector)
             files[path] = data

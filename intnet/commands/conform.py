@@ -36,7 +36,8 @@ def run(
     else:
         for case in report["cases"]:
             if case["result"] != "pass":
-                print(f"FAILED {case['id']}: {case['detail']}")
+                clause = f" [{case['clause']}]" if case["clause"] else ""
+                print(f"FAILED {case['id']}{clause}: {case['detail']}")
         print(f"{backend.value}: {passed} passed, {failed} failed")
     if failed or not passed:
         raise typer.Exit(common.FAILED)

@@ -42,9 +42,13 @@ def clip(dtype: str, lo: int | None = None, hi: int | None = None) -> Json:
 
 
 def vector(
-    name: str, comment: str, kind: str, *inputs: Json, ports: Any = None, **fields: Any
-) -> Json:
-    """A program of one operation. inputs: (height, width, channels). ports: their intervals."""
+    name: str, comment: str, kind: str, *inputs: Json, ports: Any = None, clause: str = "",
+    **fields: Any,
+) -> Json:  # fmt: skip
+    """A program of one operation. inputs: (height, width, channels). ports: their intervals.
+
+    clause: of SPEC.md; that of the kind, where there is no other.
+    """
     names = [f"x{i}" for i in range(len(inputs))]
     intervals = ports or [LIMITS[x["dtype"]] for x in inputs]
     declared = [
@@ -55,13 +59,16 @@ def vector(
     entry |= {key: value for key, value in fields.items() if key not in TENSORS}
     document = {"name": "p", "inputs": declared, "ops": [entry], "outputs": ["out"]}
     tensors = {f"p/out/{key}": fields[key] for key in TENSORS if key in fields}
-    return finish(name, comment, document, tensors, dict(zip(names, inputs, strict=True)))
+    arrays = dict(zip(names, inputs, strict=True))
+    return finish(name, clause or f"op.{kind}", comment, document, tensors, arrays)
 
 
-def finish(name: str, comment: str, document: Json, tensors: Json, inputs: Json) -> Json:
+def finish(
+    name: str, clause: str, comment: str, document: Json, tensors: Json, inputs: Json
+) -> Json:
     """Add what must come out, by `definition` and by nothing that is under test."""
-    made = {"id": f"op/{name}", "class": "op", "comment": comment, "program": document,
-            "tensors": tensors, "inputs": inputs}  # fmt: skip
+    made = {"id": f"op/{name}", "class": "op", "clause": clause, "comment": comment,
+            "program": document, "tensors": tensors, "inputs": inputs}  # fmt: skip
     try:
         arrays = {key: expand(spec) for key, spec in tensors.items()}
         program = program_json.from_json(document, arrays)

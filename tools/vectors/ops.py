@@ -1,4 +1,4 @@
-"""All `op` vectors: linear operations here, the others beside, a chain, and programs to refuse."""
+"""All `op` vectors: linear operations here, the others beside, and a chain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from intnet.program import KINDS
-from vectors import ops_pointwise
+from vectors import bad_programs, ops_pointwise
 from vectors.building import (
     MULTIPLIER_MAX,
     Json,
@@ -124,6 +124,7 @@ def convolutions() -> list[Json]:
             "acc / 2 for -7..7: ties go toward plus infinity.",
             ramp,
             (1, 1, 1, 1),
+            clause="arith.round-shift",
             **unit,
             **same(1),
         ),
@@ -148,6 +149,7 @@ def convolutions() -> list[Json]:
             "Accumulators of +-(2**31 - 1), the largest the proof allows.",
             array("s16", 1, 2, 2, values=[32767, -32767, -32767, 32767]),
             (2, 1, 1, 2),
+            clause="proof.bounds",
             ports=[(-32767, 32767)],
             **edge,
             **same(2, MULTIPLIER_MAX, 31),
@@ -195,12 +197,20 @@ def transposed() -> list[Json]:
         ),
         make(
             "grouped",
-            "Two groups.",
+            "Two groups of two inputs, two outputs each.",
             noise("u8", 2, 2, 4),
-            (2, 3, 3, 2),
+            (4, 3, 3, 2),
             stride=2,
             padding=[1] * 4,
             groups=2,
+        ),
+        make(
+            "uneven",
+            "Kernel 3x4, a different crop on each edge.",
+            noise("s16", 3, 4, 2),
+            (2, 3, 4, 2),
+            stride=2,
+            padding=[0, 1, 2, 3],
         ),
         make(
             "one-sample",
@@ -225,86 +235,13 @@ def chain() -> Json:
                for key, spec in same(2, 1, shift).items()}  # fmt: skip
     x = array("s16", 3, 5, 2, lcg=[9, -500, 500])
     comment = "Four operations; `narrow` is both factors, `x` is read three times."
-    return finish("chain", comment, document, tensors, {"x": x})
-
-
-def refused() -> list[Json]:
-    """Programs with one fault each."""
-    s16, s32 = noise("s16", 2, 2, 2), noise("s32", 2, 2, 2)
-    ones = {"weight": array("s8", 2, 1, 1, 2, fill=1), "bias": array("s32", 2, fill=0)}
-    heavy = {"weight": array("s16", 2, 1, 1, 2, fill=-32768), "bias": array("s32", 2, fill=0)}
-    table = {"table": array("s32", 256, ramp=[0, 256])}
-
-    def bad(name: str, comment: str, kind: str, *inputs: Json, **fields: Any) -> Json:
-        made = vector(f"invalid/{name}", comment, kind, *inputs, **fields)
-        assert made["result"] == "invalid", name
-        return made
-
-    plain = {"stride": 1, "padding": [0] * 4, "groups": 1, **same(2), **clip("s16")}
-    return [
-        bad("bound-conv", "2 * 32768 * 32768 = 2**31 exactly.", "conv", s16, **plain, **heavy),
-        bad("bound-add", "2**31 + 2**31.", "add", s32, s32, **clip("s32")),
-        bad("bound-mul", "2**31 * 2**31.", "mul", s32, s32, **same(2), **clip("s32")),
-        bad("shift-0", "A shift is at least 1.", "requantise", s16, **same(2, 1, 0), **clip("s16")),
-        bad(
-            "shift-63", "A shift is at most 62.", "requantise", s16, **same(2, 1, 63), **clip("s16")
-        ),
-        bad(
-            "multiplier-0",
-            "A multiplier is at least 1.",
-            "requantise",
-            s16,
-            **same(2, 0),
-            **clip("s16"),
-        ),
-        bad(
-            "divisor-0",
-            "The divisor's interval holds 0.",
-            "div",
-            s16,
-            noise("u8", 2, 2, 2),
-            left_shift=0,
-            **clip("s16"),
-        ),
-        bad(
-            "lut-entry",
-            "Entry 255 lies above hi.",
-            "lut",
-            noise("u8", 1, 1, 1),
-            **table,
-            **clip("u8", 0, 254),
-        ),
-        bad(
-            "groups",
-            "Two channels in three groups.",
-            "conv",
-            s16,
-            **(plain | {"groups": 3}),
-            **ones,
-        ),
-        bad(
-            "block",
-            "Two channels, block 2 needs a multiple of four.",
-            "depth_to_space",
-            s16,
-            block=2,
-        ),
-        bad("interval", "hi = 128 does not fit s8.", "add", s16, s16, **clip("s8", -128, 128)),
-        bad(
-            "channels",
-            "Inputs of two and three channels.",
-            "add",
-            s16,
-            noise("s16", 2, 2, 3),
-            **clip("s32"),
-        ),
-        bad("kind", "No such operation.", "softmax", s16),
-    ]
+    return finish("chain", "program.order", comment, document, tensors, {"x": x})
 
 
 def vectors() -> list[Json]:
     """All of this class. Every kind has a valid one."""
-    made = [*convolutions(), *transposed(), *ops_pointwise.vectors(), chain(), *refused()]
+    made = [*convolutions(), *transposed(), *ops_pointwise.vectors(), chain()]
+    made += bad_programs.vectors()
     valid = {op["kind"] for v in made if v["result"] == "valid" for op in v["program"]["ops"]}
     assert valid == set(KINDS), sorted(set(KINDS) - valid)
     assert all(np.prod(x["shape"]) for v in made for x in v["inputs"].values())

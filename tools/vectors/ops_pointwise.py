@@ -27,6 +27,7 @@ def rescaled() -> list[Json]:
             "(-8..8 + 2) >> 2: ties of both signs.",
             "requantise",
             array("s16", 1, 17, 1, ramp=[-8, 17]),
+            clause="arith.round-shift",
             **same(1, 1, 2),
             **clip("s16"),
         ),
@@ -51,6 +52,7 @@ def rescaled() -> list[Json]:
             "Clipped to 10..20.",
             "requantise",
             array("s16", 2, 9, 1, ramp=[-40, 81]),
+            clause="arith.clip",
             **same(1),
             **clip("u8", 10, 20),
         ),
@@ -75,8 +77,9 @@ def rescaled() -> list[Json]:
 
 def pairs() -> list[Json]:
     """Add, mul, div."""
-    half = [(-(2**30), 2**30 - 1)] * 2
-    a, b = array("s32", 4, 4, 2, lcg=[3, *half[0]]), array("s32", 4, 4, 2, lcg=[4, *half[0]])
+    half = [(-(2**30), 2**30 - 1), (-(2**30) + 1, 2**30 - 1)]
+    ends = array("s32", 1, 2, 2, values=[-(2**30), 2**30 - 1, 0, -1])
+    others = array("s32", 1, 2, 2, values=[-(2**30) + 1, 2**30 - 1, 0, 1])
     s16, other = noise("s16", 3, 5, 2, seed=5), noise("s16", 3, 5, 2, seed=6)
     narrow = [LIMITS["s16"], (-32767, 32767)]
     corners = [
@@ -95,7 +98,13 @@ def pairs() -> list[Json]:
             **clip("u8"),
         ),
         vector(
-            "add-s32", "Sums up to the limit of the proof.", "add", a, b, ports=half, **clip("s32")
+            "add-s32",
+            "-(2**31 - 1), the largest magnitude that the proof allows.",
+            "add",
+            ends,
+            others,
+            ports=half,
+            **clip("s32"),
         ),
         vector(
             "mul-signs",
@@ -132,6 +141,7 @@ def pairs() -> list[Json]:
             ties,
             array("s16", 1, 21, 1, fill=4),
             ports=[(-10, 10), (1, 4)],
+            clause="arith.divide",
             left_shift=0,
             **clip("s16"),
         ),

@@ -6,7 +6,6 @@ recognisable; everything else is pseudo-random, small enough to keep tensors off
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -171,11 +170,3 @@ def build() -> Model:
     return Model(
         programs, tables(reaches, slopes), tables([Z_REACH] * Z, z_slopes), scaling(), metadata
     )
-
-
-def framed(header: dict[str, Any], tensors: bytes) -> bytes:
-    """A safetensors file: length of the header, header padded to 8 bytes, tensors."""
-    order = {**header, "__metadata__": dict(sorted(header["__metadata__"].items()))}
-    text = json.dumps(order, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + tensors
