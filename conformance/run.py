@@ -5,7 +5,10 @@
 The command reads a stream on stdin and writes the raw samples on stdout (8 bits each, row-major,
 channel-last). Exit code 0: decoded; any other: rejected; ended by a signal: crashed. `{model}` is
 the path of the stream's model file. Runs the classes `stream` and `invalid_stream`, prints a line
-per class, and exits 1 on any failure, on a missing or unlisted file, and on zero cases.
+per class, and exits 1 on any failure, on a missing or unlisted file, and on zero cases. One valid
+stream is decoded first, whatever is chosen: what cannot decode that rejects nothing for its faults.
+
+A case is `pass`, `fail` (another answer), `timeout`, or `error` (not started, or a signal).
 """
 
 from __future__ import annotations
@@ -16,13 +19,34 @@ import json
 import shlex
 import subprocess
 import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from xml.etree import ElementTree as ET
 
 VECTORS = Path(__file__).resolve().parent / "vectors" / "v1"
 CLASSES = ("stream", "invalid_stream")
 Json = dict[str, Any]
+
+
+class Case(NamedTuple):
+    """The outcome of one vector."""
+
+    id: str
+    clause: str
+    result: str
+    detail: str
+
+
+class Decoder(NamedTuple):
+    """A command line, and what it is tested with."""
+
+    command: str
+    folder: Path
+    timeout: float
+    jobs: int
 
 
 def decode(command: str, vector: Json, folder: Path, timeout: float) -> tuple[int, bytes]:
@@ -36,16 +60,8 @@ def decode(command: str, vector: Json, folder: Path, timeout: float) -> tuple[in
     return done.returncode, done.stdout
 
 
-def fault(command: str, vector: Json, folder: Path, timeout: float) -> str:
-    """What is wrong with the decoder's answer; empty where nothing is."""
-    try:
-        code, samples = decode(command, vector, folder, timeout)
-    except subprocess.TimeoutExpired:
-        return f"no answer in {timeout:g} s"
-    except OSError as error:
-        return str(error)
-    if code < 0:
-        return f"ended by signal {-code}"
+def judge(code: int, samples: bytes, vector: Json) -> str:
+    """What is wrong with the answer of a decoder that ended by itself; empty where nothing is."""
     if vector["result"] == "invalid":
         return "" if code else "decoded, must be rejected"
     if code:
@@ -58,9 +74,34 @@ def fault(command: str, vector: Json, folder: Path, timeout: float) -> str:
     return "" if got == must["sha256"] else f"sha256 {got}, must be {must['sha256']}"
 
 
-def label(vector: Json) -> str:
-    """A vector and the clause of SPEC.md that it tests."""
-    return f"{vector['id']} [{vector['clause']}]"
+def run_case(decoder: Decoder, vector: Json) -> Case:
+    """One vector."""
+    result, detail = "error", ""
+    try:
+        code, samples = decode(decoder.command, vector, decoder.folder, decoder.timeout)
+    except subprocess.TimeoutExpired:
+        result, detail = "timeout", f"no answer in {decoder.timeout:g} s"
+    except OSError as error:
+        detail = str(error)
+    else:
+        detail = f"ended by signal {-code}" if code < 0 else judge(code, samples, vector)
+        if code >= 0:
+            result = "fail" if detail else "pass"
+    return Case(vector["id"], vector["clause"], result, detail)
+
+
+def grouped(cases: list[Case]) -> Json:
+    """Counts, faults and cases of a class."""
+    counts = Counter(case.result for case in cases)
+    faults = [f"{c.id} [{c.clause}]: {c.detail}" for c in cases if c.result != "pass"]
+    return {"passed": counts["pass"], "failed": len(faults), "results": dict(counts),
+            "faults": faults, "cases": [case._asdict() for case in cases]}  # fmt: skip
+
+
+def probe(decoder: Decoder, vectors: list[Json]) -> Json:
+    """The first valid stream. It counts where it fails only: it is no case that was chosen."""
+    found = grouped([run_case(decoder, vector) for vector in vectors[:1]])
+    return found | {"passed": 0, "cases": found["cases"] if found["failed"] else []}
 
 
 def read_index(folder: Path) -> tuple[Json, list[str]]:
@@ -80,8 +121,9 @@ def read_class(kind: str, ids: list[str], folder: Path) -> tuple[list[Json], lis
     return vectors, [] if found == sorted(ids) else [f"{kind}.json: ids are not those listed"]
 
 
-def run(command: str, folder: Path, only: str, timeout: float) -> Json:
-    """Counts and faults per class."""
+def run(decoder: Decoder, only: str) -> Json:
+    """Counts, faults and cases per class."""
+    folder = decoder.folder
     try:
         classes, faults = read_index(folder)
         chosen = {kind: read_class(kind, classes[kind], folder) for kind in CLASSES}
@@ -89,12 +131,40 @@ def run(command: str, folder: Path, only: str, timeout: float) -> Json:
         return {"files": {"passed": 0, "failed": 1, "faults": [f"{folder}: {error!r}"]}}
     faults += [found for _, wrong in chosen.values() for found in wrong]
     report: Json = {"files": {"passed": 0, "failed": len(faults), "faults": faults}}
+    report["probe"] = probe(decoder, chosen["stream"][0])
     for kind, (vectors, _) in chosen.items():
         tested = [vector for vector in vectors if fnmatch(vector["id"], only)]
-        answers = [(label(vector), fault(command, vector, folder, timeout)) for vector in tested]
-        wrong = [f"{name}: {found}" for name, found in answers if found]
-        report[kind] = {"passed": len(tested) - len(wrong), "failed": len(wrong), "faults": wrong}
+        with ThreadPoolExecutor(decoder.jobs) as pool:
+            cases = list(pool.map(lambda vector: run_case(decoder, vector), tested))
+        report[kind] = grouped(cases)
     return report
+
+
+def junit(report: Json) -> bytes:
+    """The report as JUnit has it: one suite a class; faults of files are cases too."""
+    root = ET.Element("testsuites")
+    for kind, group in report.items():
+        suite = ET.SubElement(root, "testsuite", name=kind)
+        cases = group.get("cases") or [
+            {"id": line, "clause": "", "result": "fail", "detail": line} for line in group["faults"]
+        ]
+        for case in cases:
+            name = f"{case['id']} [{case['clause']}]"
+            one = ET.SubElement(suite, "testcase", classname=kind, name=name)
+            if case["result"] != "pass":
+                tag = "failure" if case["result"] == "fail" else "error"
+                ET.SubElement(one, tag, type=case["result"], message=case["detail"])
+        suite.set("tests", str(len(cases)))
+        suite.set("failures", str(sum(case["result"] == "fail" for case in cases)))
+        suite.set("errors", str(sum(case["result"] in ("error", "timeout") for case in cases)))
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def line(kind: str, group: Json) -> str:
+    """A class in one line, with what is not an ordinary failure."""
+    others = {k: n for k, n in group.get("results", {}).items() if k not in ("pass", "fail")}
+    of_these = "".join(f", {n} of them {k}" for k, n in sorted(others.items()))
+    return f"{kind}: {group['passed']} passed, {group['failed']} failed{of_these}"
 
 
 def main() -> int:
@@ -104,19 +174,23 @@ def main() -> int:
     parser.add_argument("--vectors", type=Path, default=VECTORS)
     parser.add_argument("--only", default="*", help="ids to run, for instance 'invalid/*'")
     parser.add_argument("--timeout", type=float, default=60, help="seconds per stream")
+    parser.add_argument("--jobs", type=int, default=1, help="decoders at a time")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--junit", type=Path, help="a file to write, for build servers")
     chosen = parser.parse_args()
-    report = run(chosen.decoder, chosen.vectors, chosen.only, chosen.timeout)
+    decoder = Decoder(chosen.decoder, chosen.vectors, chosen.timeout, chosen.jobs)
+    report = run(decoder, chosen.only)
     passed = sum(group["passed"] for group in report.values())
     failed = sum(group["failed"] for group in report.values())
     if chosen.json:
         print(json.dumps({"passed": passed, "failed": failed, "classes": report}))
     else:
-        for kind, group in report.items():
-            print(f"{kind}: {group['passed']} passed, {group['failed']} failed")
+        print("\n".join(line(kind, group) for kind, group in report.items()))
+    if chosen.junit:
+        chosen.junit.write_bytes(junit(report))
     for group in report.values():
-        for line in group["faults"]:
-            print(f"  {line}", file=sys.stderr)
+        for fault in group["faults"]:
+            print(f"  {fault}", file=sys.stderr)
     if not passed + failed:
         print("no cases", file=sys.stderr)
     return 1 if failed or not passed else 0

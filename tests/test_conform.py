@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VECTORS = ROOT / "conformance" / "vectors" / "v1"
 RUNNER = ROOT / "conformance" / "run.py"
 SAMPLE = "*pixel-crc-[gw]*"  # a valid and an invalid stream: few processes, both outcomes
+OURS = f"{sys.executable} -m intnet.conform decode --backend numpy --model {{model}}"
 
 
 def script(name):
@@ -256,14 +258,17 @@ def external(decoder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_the_external_runner_passes_our_decoder():
-    """A few valid and invalid streams through a command line."""
-    done = external(f"{sys.executable} -m intnet.conform decode --backend numpy --model {{model}}",
-                    "--only", SAMPLE, "--json")  # fmt: skip
+def test_the_external_runner_passes_our_decoder(tmp_path):
+    """A few valid and invalid streams through a command line; cases in JUnit have no faults."""
+    path = tmp_path / "report.xml"
+    done = external(OURS, "--only", SAMPLE, "--json", "--jobs", "2", "--junit", str(path))
     report = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     assert report["failed"] == 0
     assert all(report["classes"][kind]["passed"] >= 1 for kind in ("stream", "invalid_stream"))
+    cases = ET.parse(path).getroot().findall("*/testcase")
+    assert len(cases) == report["passed"]
+    assert [case.get("name") for case in cases if len(case)] == []
 
 
 @pytest.mark.parametrize(
@@ -284,21 +289,56 @@ def test_the_external_runner_fails_bad_decoders(decoder, failing):
     assert report["classes"][failing]["failed"] > 0
 
 
+def test_a_decoder_that_decodes_nothing_rejects_nothing():
+    """`false` passes no choice of invalid streams: a valid one comes first."""
+    done = external("false", "--only", "invalid/empty", "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert report["classes"]["invalid_stream"]["passed"] == 1
+    assert report["classes"]["probe"]["results"] == {"fail": 1}
+    assert external(OURS, "--only", "invalid/empty").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "code, result",
+    [
+        ("import os; os.abort()", "error"),
+        ("import time; time.sleep(9)", "timeout"),
+        ("pass", "fail"),
+    ],
+)
+def test_the_external_runner_says_what_went_wrong(tmp_path, code, result):
+    """In every form of the report; two decoders at a time judge alike."""
+    command = f"{sys.executable} -S -c '{code}'"
+    options = ("--only", SAMPLE, "--timeout", "0.5", "--jobs", "2")
+    done = external(command, *options, "--json", "--junit", str(tmp_path / "report.xml"))
+    assert done.returncode == 1
+    report = json.loads(done.stdout)["classes"]
+    root = ET.parse(tmp_path / "report.xml").getroot()
+    suites = {suite.get("name"): suite for suite in root}
+    for kind in ("stream", "invalid_stream"):
+        group = report[kind]
+        assert group["results"] == {result: len(group["cases"])}
+        found = [case[0].get("type") for case in suites[kind]]
+        assert found == [result] * len(group["cases"])
+        assert suites[kind].get("failures" if result == "fail" else "errors") == str(len(found))
+
+
 def test_a_failure_names_its_clause(folder, capsys):
     """The runners say which clause of SPEC.md is at stake."""
     edit(folder / "stream.json", lambda d: flip(d["vectors"][0]))
-    clause = json.loads((VECTORS / "stream.json").read_text("utf-8"))["vectors"][0]["clause"]
-    case = next(c for c in conform.run("numpy", folder)["cases"] if c["result"] == "fail")
-    assert (case["id"], case["clause"]) == ("stream/1x1", clause)
-    decoder = f"{sys.executable} -m intnet.conform decode --backend numpy --model {{model}}"
-    done = external(decoder, "--only", "stream/1x1", "--vectors", str(folder))
+    vector = json.loads((folder / "stream.json").read_text("utf-8"))["vectors"][0]
+    clause = vector["clause"]
+    case = conform.run_vector("stream", vector, conform.Setting(folder, "numpy")).json()
+    assert (case["id"], case["result"], case["clause"]) == ("stream/1x1", "fail", clause)
+    done = external(OURS, "--only", "stream/1x1", "--vectors", str(folder))
     assert f"stream/1x1 [{clause}]: sha256" in done.stderr
 
 
 def test_the_external_runner_fails_without_cases(folder):
     """Nothing chosen, a missing file, no folder."""
     for arguments in (("--only", "nothing"), ("--vectors", str(folder.parent))):
-        assert external("false", *arguments).returncode == 1
+        assert external(OURS, *arguments).returncode == 1
     (folder / "stream" / "1x1.inic").unlink()
     done = external("false", "--only", "invalid/empty", "--vectors", str(folder))
     assert done.returncode == 1
