@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow check vectors bench simd-arm simd-vnni clean
+.PHONY: help demo test test-slow check vectors bench simd-arm simd-vnni conform-arches clean
 .DELETE_ON_ERROR:
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make bench      speed beside torch, onnxruntime, constriction, CompressAI and others"
 	@echo "make simd-arm   the Arm kernels on an emulated processor (unpacks qemu, 10 minutes)"
 	@echo "make simd-vnni  the VNNI kernels on emulated processors (unpacks bochs, a minute)"
+	@echo "make conform-arches  the vectors on six emulated architectures (unpacks qemu, minutes)"
 	@echo "make clean      remove what the above made, .venv included"
 
 demo: $(VENV)/.runtime
@@ -44,6 +45,9 @@ bench: $(VENV)/.bench
 
 simd-arm simd-vnni: simd-%: $(VENV)/.runtime
 	$(BIN)/python tools/emulate_simd.py $*
+
+conform-arches: $(VENV)/.created
+	$(BIN)/python tools/conform_arches.py
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
