@@ -52,13 +52,17 @@ FAILURES = (MissingError, OSError, ValueError, subprocess.SubprocessError)
 class Fault(NamedTuple):
     """A line of the decoder, and a wrong one in its place."""
 
+    name: str
     right: str
     wrong: str
     kind: str  # a class of vectors that must show it
 
 
-TIES = Fault("return (a + (1 << (s - 1))) >> s", "return (a + (1 << (s - 1)) - 1) >> s", "op")
-SWAP = Fault('if sys.byteorder == "big":', "if False:", "model")
+TIES = Fault(
+    "ties rounded down", "return (a + (1 << (s - 1))) >> s",
+    "return (a + (1 << (s - 1)) - 1) >> s", "op",
+)  # fmt: skip
+SWAP = Fault("bytes not swapped", 'sys.byteorder == "big"', "False", "model")
 
 
 class Case(NamedTuple):
@@ -89,6 +93,7 @@ class Outcome(NamedTuple):
     faults: Sequence[str] = ()
     controls: Sequence[str] = ()
     setup: float = 0.0
+    suite: str = ""
     missing: str = ""
 
 
@@ -196,13 +201,14 @@ def run_architecture(
         controls = []
         for fault in (TIES, SWAP) if architecture.byteorder == "big" else (TIES,):
             planted = start(work.planted[fault], [fault.kind])
-            line, seen = judge_control(fault.wrong, run.cases, planted.cases)
+            line, seen = judge_control(fault.name, run.cases, planted.cases)
             controls.append(line)
             faults += [] if seen else [f"a planted fault went unseen: {line}"]
     except FAILURES as error:
         return Outcome(architecture.name, missing=reason(error))
     print(f"{architecture.name} ran: {run.facts}", flush=True)
-    return Outcome(architecture.name, run, faults, controls, setup)
+    suite = (root / "suite").read_text(encoding="utf-8")
+    return Outcome(architecture.name, run, faults, controls, setup, suite)
 
 
 def run_all(wanted: Sequence[Architecture], cache: Path, work: Work, here: Run) -> list[Outcome]:
@@ -262,7 +268,7 @@ def row(outcome: Outcome, here: Run) -> list[str]:
     agree = agreeing(here.cases, cases)
     bits = facts["maxsize"].bit_length() + 1
     return [outcome.name, str(bits), facts["byteorder"], str(len(cases)), str(agree),
-            f"{outcome.run.seconds:.1f}", facts["python"]]  # fmt: skip
+            f"{outcome.run.seconds:.1f}", f"{facts['python']} {outcome.suite}".strip()]  # fmt: skip
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -305,6 +311,7 @@ def as_json(outcomes: Sequence[Outcome], here: Run, work: Work) -> dict[str, Any
         "architectures": [
             {
                 "name": outcome.name,
+                "suite": outcome.suite,
                 "facts": outcome.run.facts if outcome.run else None,
                 "cases": len(outcome.run.cases) if outcome.run else 0,
                 "agree": agreeing(here.cases, outcome.run.cases) if outcome.run else 0,

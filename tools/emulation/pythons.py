@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +23,7 @@ class Architecture(NamedTuple):
     machine: tuple[str, ...]  # platform.machine()
     bits: int
     byteorder: str
-    suite: str = "bookworm"
+    suites: tuple[str, ...] = ("bookworm",)  # tried in turn: mirrors are not always whole
 
 
 ARCHITECTURES = (
@@ -28,7 +31,7 @@ ARCHITECTURES = (
     Architecture("s390x", "s390x", "s390x", ("s390x",), 64, "big"),
     Architecture("i386", "i386", "i386", ("i386", "i486", "i586", "i686"), 32, "little"),
     Architecture("armhf", "armhf", "arm", ("armv7l", "armv8l"), 32, "little"),
-    Architecture("riscv64", "riscv64", "riscv64", ("riscv64",), 64, "little", "trixie"),
+    Architecture("riscv64", "riscv64", "riscv64", ("riscv64",), 64, "little", ("trixie", "forky")),
     Architecture("ppc64el", "ppc64el", "ppc64le", ("ppc64le",), 64, "little"),
 )
 
@@ -49,13 +52,26 @@ def emulators(cache: Path) -> Path:
 
 def sysroot(cache: Path, architecture: Architecture) -> Path:
     """Debian's Python of an architecture and all that it depends on, as it would lie under /."""
+    recipe = f"{architecture.suites} {PACKAGES}"
+    folder = cache / f"python-{architecture.debian}"
+    return debian.prepared(folder, recipe, lambda made: unpack(architecture, made))
 
-    def make(folder: Path) -> None:
-        debian.unpack(architecture.suite, architecture.debian, PACKAGES, folder)
-        make_relative(folder)
 
-    recipe = f"{architecture.suite} {PACKAGES}"
-    return debian.prepared(cache / f"python-{architecture.debian}", recipe, make)
+def unpack(architecture: Architecture, folder: Path) -> None:
+    """The packages of the first suite that can be had; the file `suite` says which it was."""
+    for suite in architecture.suites:
+        try:
+            debian.unpack(suite, architecture.debian, PACKAGES, folder)
+        except subprocess.CalledProcessError:
+            print(f"{architecture.name}: {suite} cannot be had", file=sys.stderr, flush=True)
+            if suite == architecture.suites[-1]:
+                raise
+            shutil.rmtree(folder)
+            folder.mkdir()
+        else:
+            (folder / "suite").write_text(suite, encoding="utf-8")
+            make_relative(folder)
+            return
 
 
 def make_relative(root: Path) -> None:
