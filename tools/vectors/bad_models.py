@@ -69,6 +69,11 @@ def of_header(good: bytes) -> dict[str, Bad]:
         header["tables/z"] |= changed
         return framed(spelled(header), body)
 
+    def metadata(**changed: object) -> bytes:
+        header = parts.header()
+        header["__metadata__"] |= changed
+        return framed(spelled(header), body)
+
     begin, end = parts.header()["tables/z"]["data_offsets"]
     digest = parts.header()["__metadata__"]["sha256"]
     twice = spelled({"tables/z": parts.header()["tables/z"]})[1:-1]
@@ -97,6 +102,13 @@ def of_header(good: bytes) -> dict[str, Bad]:
             fields, "`format` is no metadata.", edit('{"intnet"', '{"format":"pt","intnet"')
         ),
         "header-surrogate": Bad(fields, "Half a pair in the name of a tensor.", surrogate),
+        "document-number": Bad(
+            "model.header.intnet", "0 for the document.", metadata(intnet=0)
+        ),
+        "hash-null": Bad("model.header.sha256", "null for the hash.", metadata(sha256=None)),
+        "document-half-pair": Bad(
+            fields, "Half a pair in the header's string.", metadata(intnet="\ud800")
+        ),
         "header-number": Bad(fields, "1.0 for 1.", edit('"shape":[1]', '"shape":[1.0]')),
         "header-number-of-20-digits": Bad(
             fields, "At most 19 digits.", edit('"shape":[1]', f'"shape":[{"9" * 20}]')
@@ -156,6 +168,11 @@ def of_document(good: bytes) -> dict[str, Bad]:
         "document-of-101-levels": Bad(spelling, "At most 100.", edit(note, deep)),
         "document-field": Bad(
             "model.document", "`extra`.", edit('"format":1,', '"extra":0,"format":1,')
+        ),
+        "metadata-list": Bad(
+            "model.metadata",
+            "A list for an object.",
+            edit('{"licence":"Apache-2.0","name":"conformance minimal"}', "[]"),
         ),
         "format-2": Bad("model.format", "Format 2.", edit('"format":1', '"format":2')),
         "format-true": Bad("model.format", "`true` for 1.", edit('"format":1', '"format":true')),

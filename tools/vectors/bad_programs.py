@@ -162,7 +162,12 @@ def structure() -> list[Json]:
 
         return edited(names, f"name-{name}", comment, change)
 
+    def rename_input(p: Json, port: Json, _: Json) -> None:
+        port["name"] = "X"
+        p["ops"][0]["inputs"] = ["X"]
+
     return [
+        edited(names, "name-of-input", "`X`.", rename_input),
         named("empty", "A name has at least one character.", ""),
         named("of-65", "A name has at most 64 characters.", "a" * 65),
         named("upper-case", "`Out`.", "Out"),
