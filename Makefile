@@ -17,7 +17,7 @@ help:
 	@echo "make bench      speed beside torch, onnxruntime, constriction, CompressAI and others"
 	@echo "make simd-arm   the Arm kernels on an emulated processor (unpacks qemu, 10 minutes)"
 	@echo "make simd-vnni  the VNNI kernels on emulated processors (unpacks bochs, a minute)"
-	@echo "make conform-arches  the vectors on six emulated architectures (unpacks qemu, minutes)"
+	@echo "make conform-arches  the vectors on six emulated architectures (unpacks qemu, 2 minutes)"
 	@echo "make clean      remove what the above made, .venv included"
 
 demo: $(VENV)/.runtime
