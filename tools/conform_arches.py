@@ -21,7 +21,7 @@ Measured on two shared cores of an EPYC, other work running:
 
     set-up, once      qemu 22 s and 85 MB; each architecture 6 to 10 s and 37 to 70 MB
     default, 303 cases  15 to 43 s an architecture, all six 112 s; 118 s with set-up; here 1.2 s
-    --all, 307 cases    63 to 67 s (s390x, armhf); here 3.1 s
+    --all, 307 cases    59 to 96 s an architecture, all six 250 s; here 3.1 s
 """
 
 from __future__ import annotations
