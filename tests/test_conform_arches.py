@@ -114,7 +114,7 @@ def observed(arches: Any, read_tables: Any, **more: Any) -> str:
     """The result of a vector of tables, by a decoder that only reads them."""
     decoder = SimpleNamespace(CodecError=Refusal, read_tables=read_tables)
     vector = {"id": "t", "class": "tables", "tables": "00", **more}
-    return arches.reference_cases.Observer(decoder, ROOT).case(vector)[0]
+    return arches.reference_cases.Observer(decoder, ROOT / "conformance").case(vector)[0]
 
 
 def test_results_are_held_against_the_vector(arches):

@@ -28,35 +28,15 @@ CLASSES = ("op", "tables", "coder", "model", "prior", "invalid_stream", "stream"
 
 
 def load(path: Path) -> Any:
-    """The decoder at a path, wherever it lies."""
+    """The module at a path, wherever it lies."""
     sys.dont_write_bytecode = True
-    spec = importlib.util.spec_from_file_location("decoder_under_test", path)
+    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
-
-
-def recipe(described: Json) -> list[int]:
-    """The elements of an array of a vector; see conformance/README.md."""
-    count = 1
-    for side in described["shape"]:
-        count *= side
-    if "values" in described:
-        return list(described["values"])
-    if "fill" in described:
-        return [described["fill"]] * count
-    if "ramp" in described:
-        lo, n = described["ramp"]
-        return [lo + i % n for i in range(count)]
-    state, lo, hi = described["lcg"]
-    values = []
-    for _ in range(count):
-        state = (1664525 * state + 1013904223) % 2**32
-        values.append(lo + (state * (hi - lo + 1) >> 32))
-    return values
 
 
 def summary(dtype: str, shape: Sequence[int], values: Sequence[int]) -> Json:
@@ -70,8 +50,9 @@ def summary(dtype: str, shape: Sequence[int], values: Sequence[int]) -> Json:
 class Observer:
     """Runs vectors with a decoder; each method gives what `expected` of its class has."""
 
-    def __init__(self, decoder: Any, vectors: Path) -> None:
-        self.ref, self.vectors = decoder, vectors
+    def __init__(self, decoder: Any, conformance: Path) -> None:
+        self.ref, self.vectors = decoder, conformance / "vectors" / "v1"
+        self.recipe = load(conformance / "check_reference.py").recipe
 
     def read(self, vector: Json, field: str) -> bytes:
         """The file of a vector."""
@@ -84,12 +65,12 @@ class Observer:
 
     def given(self, described: Json) -> Any:
         """A tensor that goes in."""
-        return self.ref.unflat(recipe(described), *described["shape"])
+        return self.ref.unflat(self.recipe(described), *described["shape"])
 
     def op(self, vector: Json) -> Json:
         """Class op."""
         tensors = {
-            name: self.ref.Array(t["dtype"], tuple(t["shape"]), recipe(t))
+            name: self.ref.Array(t["dtype"], tuple(t["shape"]), self.recipe(t))
             for name, t in vector["tensors"].items()
         }
         program = self.ref.read_program(vector["program"], tensors)
@@ -111,7 +92,7 @@ class Observer:
     def coder(self, vector: Json) -> Json:
         """Class coder."""
         tables = self.ref.read_tables(bytes.fromhex(vector["tables"]))
-        payload, indexes = bytes.fromhex(vector["payload"]), recipe(vector["indexes"])
+        payload, indexes = bytes.fromhex(vector["payload"]), self.recipe(vector["indexes"])
         symbols = self.ref.decode_payload(payload, tables, indexes, vector.get("lanes", 1))
         return {"symbols": summary("s32", (len(symbols),), symbols)}
 
@@ -188,10 +169,9 @@ def main() -> int:
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="ID")
     chosen = parser.parse_args()
     print(json.dumps(facts()), flush=True)
-    vectors = chosen.conformance / "vectors" / "v1"
-    observer = Observer(load(chosen.decoder), vectors)
+    observer = Observer(load(chosen.decoder), chosen.conformance)
     for kind in chosen.classes:
-        for vector in json.loads((vectors / f"{kind}.json").read_text("utf-8"))["vectors"]:
+        for vector in json.loads((observer.vectors / f"{kind}.json").read_text("utf-8"))["vectors"]:
             if vector["id"] not in chosen.leave_out:
                 began = time.perf_counter()
                 result, digest = observer.case(vector)
