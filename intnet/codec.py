@@ -102,7 +102,7 @@ def prior_strips(
     """
     rows, columns = cells(height, Y_STRIDE), cells(width, Y_STRIDE)
     stream, step = stream_of(model, "prior", z.shape[:2], backend), strip_rows(width) // Z_STRIDE
-    done, waiting = 0, [np.empty(0)] * 2
+    done, waiting = 0, [np.empty(0, np.int32)] * 2
     for begin in range(0, len(z), step):
         made = (t[:, :columns] for t in push(stream, z[begin : begin + step]))
         pairs = zip(waiting, made, strict=True)

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 import rangecoder
+from intnet.backends.execute import check_input
 from intnet.errors import ModelError
 from intnet.latents import Int32Array
 from intnet.model_file import Scaling
@@ -75,6 +76,27 @@ class Coding(NamedTuple):
 
     scaling: Scaling
     quality: int
+
+
+def check_arguments(
+    serial: Serial, features: Array, y: Array | None, coding: Coding, tables: int
+) -> None:
+    """What kernels trust: shapes, dtypes, and features within the interval of the proof.
+
+    y: None to decode. tables: of the range coder. Raises ValueError naming got and allowed.
+    """
+    where, m = f"program {serial.gathered.name!r}", serial.y_port.channels
+    check_input(features, serial.gathered.inputs[1], f"{where}, input {FEATURES!r}")
+    want = (*features.shape[:2], m), np.dtype(DTYPES[serial.y_port.dtype])
+    if y is not None and (y.shape, y.dtype) != want:
+        raise ValueError(f"{where}, y: {y.dtype} {y.shape}, must be {want[1]} {want[0]}")
+    scaling = coding.scaling
+    for name in ("gain", "inverse_gain", "index_offset"):
+        shape = getattr(scaling, name).shape
+        if len(shape) != 2 or shape[1] != m or not 0 <= coding.quality < shape[0]:
+            raise ValueError(f"{where}, scaling {name}: {shape}, must be (> {coding.quality}, {m})")
+    if scaling.dead_zone.shape != (tables,):
+        raise ValueError(f"{where}, dead_zone: {scaling.dead_zone.shape}, must be {(tables,)}")
 
 
 class Margin(NamedTuple):
@@ -183,6 +205,7 @@ class Plain(NamedTuple):
         def pulled(_rows: Positions, _columns: Positions, mean: Array, tables: Array) -> Int32Array:
             return decoder.pull(tables.ravel()).reshape(mean.shape)
 
+        check_arguments(serial, features, None, coding, decoder.tables.n_tables)
         return self.walk(serial, features, decoder.tables.n_tables, coding, pulled)
 
     def encode(
@@ -197,6 +220,7 @@ class Plain(NamedTuple):
             encoder.push(symbols.ravel(), tables.ravel())
             return symbols
 
+        check_arguments(serial, features, y, coding, encoder.tables.n_tables)
         return self.walk(serial, features, encoder.tables.n_tables, coding, pushed)
 
     def walk(

@@ -236,6 +236,34 @@ def test_a_damaged_payload_is_refused_alike(backend: Any, tables: rangecoder.Tab
     assert found > len(damaged) // 2
 
 
+WRONG = {
+    "y too small": ("y", lambda x: x[:-1], "y: int16"),
+    "y of another type": ("y", lambda x: x.astype(np.int32), "y: int32"),
+    "features of another width": ("features", lambda x: x[..., :-1], "must be .height, width, 6"),
+    "features of another type": ("features", lambda x: x.astype(np.int32), "dtype int32"),
+    "a channel without a gain": ("gain", lambda x: x[:, :-1], "scaling gain"),
+    "no such quality": ("index_offset", lambda x: x[:1], "scaling index_offset"),
+    "a table without a dead zone": ("dead_zone", lambda x: x[:-1], "dead_zone"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_arguments_that_kernels_would_trust_are_checked(
+    backend: Any, tables: rangecoder.Tables, case: str
+) -> None:
+    """Before any kernel runs; the error names what, got and allowed."""
+    name, damage, words = WRONG[case]
+    rng, y, features = picture(11, 3, (3, 4))
+    serial, c = context.serial(program(rng, 3)), coding(rng, 3, tables.n_tables)
+    if name in ("y", "features"):
+        y, features = (damage(x) if n == name else x for n, x in (("y", y), ("features", features)))
+    else:
+        damaged = {name: damage(getattr(c.scaling, name))}
+        c = c._replace(scaling=replace(c.scaling, **damaged))
+    with pytest.raises(ValueError, match=words):
+        coded(backend, serial, features, y, tables, c)
+
+
 def test_a_fault_in_the_middle_is_named_where_it_is(
     backend: Any, tables: rangecoder.Tables
 ) -> None:

@@ -25,7 +25,7 @@ from intnet.backends.simd.drivers import Layer, Panels
 from intnet.backends.simd.job import JOB_WORDS, OUT, PARAMETERS, TARGETS, WEIGHTS
 from intnet.backends.simd.linear import kind_of, phase, raised
 from intnet.backends.threads import GRAIN, give_way_address, pool, thread_count
-from intnet.context import FEATURES, Y_HAT, Coding, Plain, Serial, margin
+from intnet.context import FEATURES, Y_HAT, Coding, Plain, Serial, check_arguments, margin
 from intnet.ports import Ports, infer
 from intnet.program import Array, Concat, Conv, Program, Slice
 from rangecoder import Decoder, Encoder
@@ -71,6 +71,7 @@ class Fused(NamedTuple):
         ready = plan(serial)
         if ready is None:
             return self.plain.decode(serial, features, decoder, coding)
+        check_arguments(serial, features, None, coding, decoder.tables.n_tables)
         run = Run(ready, serial, features, coding, decoder.tables.n_tables)
         decoder.account(*run.fronts(np.empty((0, 0, run.m), np.int16), decoder.batch()))
         return run.y_hat()
@@ -82,6 +83,7 @@ class Fused(NamedTuple):
         ready = plan(serial)
         if ready is None:
             return self.plain.encode(serial, features, y, encoder, coding)
+        check_arguments(serial, features, y, coding, encoder.tables.n_tables)
         run = Run(ready, serial, features, coding, encoder.tables.n_tables)
         nobody = Decoder(b"", encoder.tables)
         run.fronts(np.ascontiguousarray(y), nobody.batch())
