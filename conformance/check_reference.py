@@ -298,6 +298,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "table_index": ref.table_index,
     "dequantise": ref.dequantise,
     "luma": ref.luma,
+    "tile": ref.tile_area,
 }
 NOT_HERE = {"decode.encoder", "limit.constants"}  # of encoders; of names in code
 

@@ -1447,6 +1447,17 @@ def read_scaling(tensors: dict[str, Array], m: int, t_y: int) -> dict[str, Any]:
 
 
 # ---- 8 Stream .inic -----------------------------------------------------------------------------
+class Tile(NamedTuple):
+    """What is coded on its own: rows and columns of the picture, in pixels, and two payloads."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    z_payload: bytes
+    y_payload: bytes
+
+
 class Stream(NamedTuple):
     """A stream without a fault of header, lengths or checksum."""
 
@@ -1457,31 +1468,28 @@ class Stream(NamedTuple):
     width: int
     height: int
     pixel_crc: int | None
-    z_payload: bytes
-    y_payload: bytes
+    tiles: list[Tile]
 
 
 # [stream.layout]
-# > A stream is a header, two payloads and a checksum, nothing before, between or after. At least 34
-# > bytes.
+# > A stream is a header, the payloads of its tiles and its checksums, nothing before, between or
+# > after. At least 34 bytes.
 # [stream.header.magic]
 # > `magic` | 0 | 6 | 89 49 4e 0d 0a 1a | exactly that |
-# [stream.checksum]
-# > `checksum` | file size - 4 | 4, little-endian | CRC-32 of every byte before it, magic included |
-# > exactly that |
 # [stream.crc]
 # > CRC-32 is that of zlib, gzip and PNG:
 # [stream.order]
-# > Faults of the header, of the lengths and of the checksum are found without a model and are
+# > Faults of the header, of the lengths and of the checksums are found without a model and are
 # > StreamError.
 def read_stream(data: bytes) -> Stream:
     """The parts of a stream."""
     need(len(data) >= 34, "a stream is cut", "stream.layout", StreamError)
     need(data[:6] == bytes.fromhex("89494e0d0a1a"), "magic", "stream.header.magic", StreamError)
-    crc_fits = zlib.crc32(data[:-4]) == number(data[-4:])
-    need(crc_fits, "the checksum is another", "stream.checksum", StreamError)
     need(data[6] == 1, "major version", "stream.header.major", StreamError)
-    need(data[7] <= 1, "minor version", "stream.header.minor", StreamError)
+    minor = data[7]
+    need(minor <= 2, "minor version", "stream.header.minor", StreamError)
+    if minor < 2:
+        need_checksum(data)
     # [stream.header.grey]
     # > 0, `grey` | the picture has one channel,
     # [stream.layout]
@@ -1491,20 +1499,84 @@ def read_stream(data: bytes) -> Stream:
     flags, quality = data[16], data[17]
     need(flags <= 3, "reserved flags", "stream.header.reserved", StreamError)
     need(quality <= 63, "quality", "stream.header.quality", StreamError)
-    width, height, z_bytes = (number(data[at : at + 4]) for at in (18, 22, 26))
+    width, height = number(data[18:22]), number(data[22:26])
     need_picture_size(width, height)
     # [stream.header.pixel_crc]
-    # > `pixel_crc` | 30 | 4 or 0, little-endian | only where flags bit 1 is set:
-    z_begin = 34 if flags & 2 else 30
-    need(len(data) >= z_begin + 4, "no pixel_crc", "stream.header.pixel_crc", StreamError)
-    pixel_crc = number(data[30:34]) if flags & 2 else None
-    # [stream.header.z_bytes]
-    # > `z_bytes` | 26 | 4, little-endian | bytes of the z payload | at most what there is before
-    # > the checksum |
-    y_begin = z_begin + z_bytes
+    # > `pixel_crc` | 30; 28 in version 1.2 | 4 or 0, little-endian | only where flags bit 1 is set:
+    at = 28 if minor == 2 else 30
+    begin = at + 4 if flags & 2 else at
+    need(len(data) >= begin + 4, "no pixel_crc", "stream.header.pixel_crc", StreamError)
+    pixel_crc = number(data[at:begin]) if flags & 2 else None
+    read = read_tiles if minor == 2 else read_whole
+    tiles = read(data, begin, height, width)
+    return Stream(minor, data[8:16], bool(flags & 1), quality, width, height, pixel_crc, tiles)
+
+
+# [stream.checksum]
+# > `checksum` | file size - 4 | 4, little-endian | CRC-32 of every byte before it, magic included |
+# > exactly that |
+def need_checksum(data: bytes) -> None:
+    """That of versions 1.0 and 1.1."""
+    crc_fits = zlib.crc32(data[:-4]) == number(data[-4:])
+    need(crc_fits, "the checksum is another", "stream.checksum", StreamError)
+
+
+# [stream.whole]
+# > Versions 1.0 and 1.1 go on so; the picture is one tile:
+# [stream.header.z_bytes]
+# > `z_bytes` | 26 | 4, little-endian | bytes of the z payload | at most what there is before
+# > the checksum |
+def read_whole(data: bytes, z_begin: int, height: int, width: int) -> list[Tile]:
+    """The one tile of versions 1.0 and 1.1."""
+    y_begin = z_begin + number(data[26:30])
     need(y_begin <= len(data) - 4, "z_bytes", "stream.header.z_bytes", StreamError)
-    z, y = data[z_begin:y_begin], data[y_begin:-4]
-    return Stream(data[7], data[8:16], bool(flags & 1), quality, width, height, pixel_crc, z, y)
+    return [Tile(0, height, 0, width, data[z_begin:y_begin], data[y_begin:-4])]
+
+
+# [decode.tiles]
+# > A tile is a square of s = 64 * `tile` pixels, cut at the right and at the bottom: tile (i, j)
+# > has rows [i * s, min((i + 1) * s, h)) and columns [j * s, min((j + 1) * s, w)); i < ceil(h / s),
+# > j < ceil(w / s); tile n is (i, j) with n = i * ceil(w / s) + j.
+def tile_area(n: int, tile: int, h: int, w: int) -> list[int]:
+    """Rows and columns of a tile, in pixels."""
+    s = 64 * tile
+    i, j = divmod(n, ceil_div(w, s))
+    return [i * s, min((i + 1) * s, h), j * s, min((j + 1) * s, w)]
+
+
+# [stream.tiles]
+# > Version 1.2 goes on so;
+# [stream.tile.head_crc]
+# > `head_crc` | e + 12 * N | 4, little-endian | CRC-32 of every byte before it, magic included |
+# > exactly that |
+def read_tiles(data: bytes, begin: int, height: int, width: int) -> list[Tile]:
+    """The tiles of version 1.2."""
+    side = number(data[26:28])
+    need(side >= 1, "tile", "stream.header.tile", StreamError)
+    tiles = ceil_div(height, 64 * side) * ceil_div(width, 64 * side)
+    end = begin + 12 * tiles
+    need(len(data) >= end + 4, "no room for all tiles", "stream.tiles", StreamError)
+    head_fits = zlib.crc32(data[:end]) == number(data[end : end + 4])
+    need(head_fits, "head_crc is another", "stream.tile.head_crc", StreamError)
+    lengths = [
+        (number(data[at : at + 4]), number(data[at + 4 : at + 8])) for at in range(begin, end, 12)
+    ]
+    # [stream.tile.payloads]
+    # > the sum of all `z_bytes` and `y_bytes` | for each tile, z payload, then y payload, section 6
+    # > | the stream ends with them |
+    sizes_fit = len(data) == end + 4 + sum(z + y for z, y in lengths)
+    need(sizes_fit, "payloads are longer or shorter", "stream.tile.payloads", StreamError)
+    found, at = [], end + 4
+    for n, (z_bytes, y_bytes) in enumerate(lengths):
+        z, y = data[at : at + z_bytes], data[at + z_bytes : at + z_bytes + y_bytes]
+        at += z_bytes + y_bytes
+        # [stream.tile.crc]
+        # > `crc` | e + 12 * n + 8 | 4, little-endian | CRC-32 of its two payloads, z then y |
+        # > exactly that |
+        crc = number(data[begin + 12 * n + 8 : begin + 12 * n + 12])
+        need(zlib.crc32(z + y) == crc, f"crc of tile {n}", "stream.tile.crc", StreamError)
+        found.append(Tile(*tile_area(n, side, height, width), z, y))
+    return found
 
 
 # [stream.header.width]
@@ -1520,11 +1592,11 @@ def need_picture_size(width: int, height: int) -> None:
 
 
 # [stream.version]
-# > Version 1.0: one lane in each payload. Version 1.1: lanes_for the number of symbols of that
-# > payload,
+# > Version 1.0: one lane in each payload. Versions 1.1 and 1.2: lanes_for the number of symbols of
+# > that payload,
 def lanes_of(minor: int, symbols: int) -> int:
     """Number of lanes of a payload of a stream."""
-    return lanes_for(symbols) if minor == 1 else 1
+    return lanes_for(symbols) if minor >= 1 else 1
 
 
 # ---- 9 Decoding ---------------------------------------------------------------------------------
@@ -1556,9 +1628,31 @@ def need_sizes(stream: Stream, model: Model) -> None:
     need_scale(model.programs["synthesis"], (height, width), (16 * height, 16 * width))
 
 
+# [decode.tiles]
+# > It has the elements of z at rows [i * s / 64, min((i + 1) * s / 64, ceil(h / 64))), and those of
+# > y with 16 for 64; columns likewise with j and w.
+def cells(tile: Tile, stride: int) -> tuple[range, range]:
+    """Rows and columns of z or y of a tile."""
+    return (
+        range(tile.top // stride, ceil_div(tile.bottom, stride)),
+        range(tile.left // stride, ceil_div(tile.right, stride)),
+    )
+
+
+# [decode.tiles]
+# > Tiles say how symbols are coded and nothing else: z, and the symbols of y, are put together from
+# > all tiles, and every other step is of the whole picture.
+def put(into: Tensor, rows: range, columns: range, values: list[int]) -> None:
+    """The symbols of a tile where they belong, row-major."""
+    channels = len(into[0][0])
+    places = [(row, column) for row in rows for column in columns]
+    for k, (row, column) in enumerate(places):
+        into[row][column] = values[k * channels : (k + 1) * channels]
+
+
 # [decode.z]
-# > Symbol i of the z payload is element i of z, row-major (rows, columns, channels). Its table is
-# > table c of `tables/z`, c its channel.
+# > Symbol i of the z payload of a tile is its element i, row-major (rows, columns, channels). Its
+# > table is table c of `tables/z`, c its channel.
 # [decode.z]
 # > A value outside [lo, hi] of the prior's input port is refused.
 def decode_z(stream: Stream, model: Model) -> Tensor:
@@ -1567,12 +1661,16 @@ def decode_z(stream: Stream, model: Model) -> Tensor:
     # > | z | ceil(h / 64) | ceil(w / 64) | Z |
     height, width = ceil_div(stream.height, 64), ceil_div(stream.width, 64)
     channels = len(model.z_tables)
-    indexes = list(range(channels)) * (height * width)
-    values = decode_symbols("z", stream.z_payload, model.z_tables, indexes, stream.minor)
+    z = unflat([0] * (height * width * channels), height, width, channels)
     port = model.programs["prior"].inputs[0]
-    fits = all(port.lo <= value <= port.hi for value in values)
-    need(fits, "a z outside its port", "decode.z", StreamError)
-    return unflat(values, height, width, channels)
+    for tile in stream.tiles:
+        rows, columns = cells(tile, 64)
+        indexes = list(range(channels)) * (len(rows) * len(columns))
+        values = decode_symbols("z", tile.z_payload, model.z_tables, indexes, stream.minor)
+        fits = all(port.lo <= value <= port.hi for value in values)
+        need(fits, "a z outside its port", "decode.z", StreamError)
+        put(z, rows, columns, values)
+    return z
 
 
 # [decode.prior]
@@ -1606,14 +1704,17 @@ def table_indexes(model: Model, quality: int, index: Tensor) -> Tensor:
 
 
 # [decode.symbols]
-# > Symbol i of the y payload is element i, row-major, coded with the table of `tables/y` that step
-# > 3 gives. Lanes for the number of elements.
+# > Symbol i of the y payload of a tile is its element i, row-major, coded with the table of
+# > `tables/y` that step 3 gives. Lanes for the number of these elements.
 def decode_y(stream: Stream, model: Model, tables: Tensor) -> Tensor:
     """Step 4."""
-    (height, width), channels = size_of(tables), len(tables[0][0])
-    indexes = flat(tables)
-    values = decode_symbols("y", stream.y_payload, model.y_tables, indexes, stream.minor)
-    return unflat(values, height, width, channels)
+    symbols = [[list(position) for position in row] for row in tables]
+    for tile in stream.tiles:
+        rows, columns = cells(tile, 16)
+        indexes = [table for row in rows for column in columns for table in tables[row][column]]
+        values = decode_symbols("y", tile.y_payload, model.y_tables, indexes, stream.minor)
+        put(symbols, rows, columns, values)
+    return symbols
 
 
 # [decode.dequantise]

@@ -10,8 +10,6 @@ picture alone; see `backends.execute`.
 
 from __future__ import annotations
 
-import contextlib
-import math
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -20,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import rangecoder
-from intnet import backends, container
+from intnet import backends, container, tile_coding, tiles
 from intnet.backends.execute import Stream
 from intnet.errors import ModelError, StreamError
 from intnet.latents import Int32Array
@@ -158,13 +156,6 @@ def padded(pixels: Pixels, begin: int, end: int) -> Pixels:
     return np.broadcast_to(np.pad(rows, edges, mode="edge"), (end - begin, width + edges[1][1], 3))
 
 
-def z_indexes(z_shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
-    """Every hyper-latent channel has its own table."""
-    return np.ascontiguousarray(
-        np.broadcast_to(np.arange(z_shape[2], dtype=np.uint16), z_shape)
-    ).ravel()
-
-
 def symbol_strips(
     a: Analysed, model: Model, quality: int, backend: str
 ) -> Iterator[tuple[Int32Array, npt.NDArray[np.uint8], Array]]:
@@ -187,30 +178,36 @@ def y_symbols(
 
 
 def code(
-    a: Analysed, model: Model, quality: int, backend: str = "numba", *, verify: bool = False
+    a: Analysed,
+    model: Model,
+    quality: int,
+    backend: str = "numba",
+    *,
+    verify: bool = False,
+    tile: int = tiles.DEFAULT,
 ) -> bytes:
     """The stream of an analysed picture at a quality 0..63.
 
-    verify: also decode, and store the CRC-32 of the samples in the stream.
+    verify: also decode, and store the CRC-32 of the samples in the stream. tile: pixels along a
+    side of what is coded on its own, a multiple of 64; 0: the whole picture at once.
     """
     if not 0 <= quality < QUALITIES:
         raise ValueError(f"quality: {quality}, must be in 0..{QUALITIES - 1}")
     check_z(a.z)
-    z_payload = rangecoder.encode(
-        a.z.astype(np.int32).ravel(), z_indexes(a.z.shape), model.z_tables,
-        rangecoder.lanes_for(a.z.size),
-    )  # fmt: skip
-    encoder = rangecoder.Encoder(model.y_tables, rangecoder.lanes_for(a.y.size))
-    size, crc = (a.height, a.width), 0
+    grid = tiles.grid_of(a.height, a.width, tile)
+    encoder, size, crc = tile_coding.SymbolEncoder(grid, model.y_tables), (a.height, a.width), 0
     picture = Reconstruction(model, quality, size, a.grey, backend) if verify else None
     for symbols, tables, mean in symbol_strips(a, model, quality, backend):
-        encoder.push(symbols.ravel(), tables.ravel())
+        encoder.push(symbols, tables)
         if picture:
             crc = zlib.crc32(picture.push(symbols, mean).data, crc)
+    minor = container.MINOR_TILED if grid.side else container.MINOR
     header = container.Header(
-        model.model_id, quality, a.width, a.height, a.grey, crc if verify else None
-    )
-    return container.pack(container.Stream(header, z_payload, encoder.finish()))
+        model.model_id, quality, a.width, a.height, a.grey, crc if verify else None, minor,
+        grid.side,
+    )  # fmt: skip
+    payloads = zip(tile_coding.encode_z(a.z, grid, model.z_tables), encoder.payloads, strict=True)
+    return container.pack(container.Stream(header, [container.Tile(z, y) for z, y in payloads]))
 
 
 def check_z(z: Array) -> None:
@@ -223,10 +220,20 @@ def check_z(z: Array) -> None:
 
 
 def encode(
-    pixels: Pixels, model: Model, quality: int = 32, backend: str = "numba", *, verify: bool = False
+    pixels: Pixels,
+    model: Model,
+    quality: int = 32,
+    backend: str = "numba",
+    *,
+    verify: bool = False,
+    tile: int = tiles.DEFAULT,
 ) -> bytes:
-    """uint8 samples (h, w, 1 or 3) to a stream. Raises ValueError for other samples or quality."""
-    return code(analyse(pixels, model, backend), model, quality, backend, verify=verify)
+    """uint8 samples (h, w, 1 or 3) to a stream; see `code`.
+
+    Raises ValueError for other samples, quality or tile.
+    """
+    a = analyse(pixels, model, backend)
+    return code(a, model, quality, backend, verify=verify, tile=tile)
 
 
 class Reconstruction:
@@ -284,11 +291,11 @@ def decode(
 
     Raises ModelError where the model is not at hand or does not fit this size of picture.
     """
-    header, z_payload, y_payload = container.unpack(stream, max_pixels)
-    model = choose(models, header.model_id)
+    parsed = container.unpack(stream, max_pixels)
+    header, model = parsed.header, choose(models, parsed.header.model_id)
     pixels = np.empty((header.height, header.width, 1 if header.grey else 3), np.uint8)
     done = crc = 0
-    for rows in decoded_strips(header, z_payload, y_payload, model, backend):
+    for rows in decoded_strips(parsed, model, backend):
         pixels[done : done + len(rows)] = rows
         done += len(rows)
         crc = zlib.crc32(rows.data, crc)
@@ -299,54 +306,31 @@ def decode(
     return Decoded(pixels, header)
 
 
-def decoded_strips(
-    header: container.Header, z_payload: bytes, y_payload: bytes, model: Model, backend: str
-) -> Iterator[Pixels]:
-    """Rows of samples from top to bottom. Raises StreamError naming the stage that fails.
+def decoded_strips(stream: container.Stream, model: Model, backend: str) -> Iterator[Pixels]:
+    """Rows of samples from top to bottom. Raises StreamError naming tile and stage that fail.
 
     Raises ModelError, before anything is decoded, for a model that does not fit this size.
     """
-    size, latents = (header.height, header.width), backends.load(backend).latents
+    header, latents = stream.header, backends.load(backend).latents
+    size, grid = (header.height, header.width), header.grid
     check_sizes(model, size, ("prior", "synthesis"))
-    z = decode_z(z_payload, model, size, header.minor)
-    grid = cells(size[0], Y_STRIDE) * cells(size[1], Y_STRIDE)
-    lanes = lanes_of(header.minor, grid * port(model, "synthesis").channels)
+    z = decode_z([tile.z for tile in stream.tiles], model, grid, header.minor)
     picture = Reconstruction(model, header.quality, size, header.grey, backend)
-    with stage("y"):
-        decoder = rangecoder.Decoder(y_payload, model.y_tables, lanes)
+    decoder = tile_coding.SymbolDecoder(
+        [tile.y for tile in stream.tiles], grid, model.y_tables, header.minor
+    )
     for mean, index in prior_strips(model, z, *size, backend):
         tables = latents.table_indexes(
             index, model.scaling, header.quality, model.y_tables.n_tables
         )
-        with stage("y"):
-            symbols = decoder.pull(tables.ravel()).reshape(mean.shape)
-        yield picture.push(symbols, mean)
-    with stage("y"):
-        decoder.finish()
+        yield picture.push(decoder.pull(tables), mean)
 
 
-def lanes_of(minor: int, symbols: int) -> int:
-    """Lanes of a payload of so many symbols in a stream of version 1.minor."""
-    return rangecoder.lanes_for(symbols) if minor else 1
-
-
-def decode_z(payload: bytes, model: Model, size: tuple[int, int], minor: int) -> Array:
+def decode_z(payloads: list[bytes], model: Model, grid: tiles.Grid, minor: int) -> Array:
     """Hyper-latents (ceil(h / 64), ceil(w / 64), Z) within the prior's input port."""
     z_port = port(model, "prior")
-    shape = (*(cells(side, Z_STRIDE) for side in size), z_port.channels)
-    lanes = lanes_of(minor, math.prod(shape))
-    with stage("z"):
-        z = rangecoder.decode(payload, z_indexes(shape), model.z_tables, lanes)
+    z = tile_coding.decode_z(payloads, grid, model.z_tables, minor)
     if z.min() < z_port.lo or z.max() > z_port.hi:
         got = f"{z.min()}..{z.max()}"
         raise StreamError(f"stream, stage z: symbols {got}, must be in {z_port.lo}..{z_port.hi}")
-    return z.reshape(shape).astype(DTYPES[z_port.dtype])
-
-
-@contextlib.contextmanager
-def stage(name: str) -> Iterator[None]:
-    """A malformed payload is a StreamError that names the stage."""
-    try:
-        yield
-    except rangecoder.PayloadError as error:
-        raise StreamError(f"stream, stage {name}: {error}") from None
+    return z.astype(DTYPES[z_port.dtype])

@@ -1,21 +1,32 @@
-"""The stream container `.inic`: a fixed header, the payloads of z and y, one checksum.
+"""The stream container `.inic`: a header, the payloads of z and y of every tile, checksums.
 
 Little-endian. Offsets in bytes:
 
     0   6  magic 89 'I' 'N' 0D 0A 1A     damaged by any text-mode transfer
-    6   1  major version, 1              7   1  minor version, 0 or 1
+    6   1  major version, 1              7   1  minor version, 0, 1 or 2
     8   8  model id                      first 8 bytes of the model's SHA-256
    16   1  flags                         bit 0: grey, bit 1: pixel CRC present, others zero
    17   1  quality                       0..63
    18   4  width                         22   4  height
+
+Versions 1.0 and 1.1 have one tile, the whole picture:
+
    26   4  bytes of the z payload
    30   4  CRC-32 of the decoded samples, only with flag bit 1
-   ..   z payload, y payload             the y payload ends where the checksum starts
+   ..      z payload, y payload          the y payload ends where the checksum starts
    last 4  CRC-32 of everything before it
 
-Minor version 0 has one lane in each payload, minor version 1 `rangecoder.lanes_for` its symbols;
-1 is written, both are read. CRC-32 is that of zlib and PNG: every language has it in its standard
-library.
+Version 1.2 has tiles, row by row, each on its own:
+
+   26   2  side of a tile in units of 64 pixels
+   28   4  CRC-32 of the decoded samples, only with flag bit 1
+   ..  12  for each tile: bytes of its z payload, bytes of its y payload, CRC-32 of the two
+   ..   4  CRC-32 of everything before it
+   ..      for each tile: z payload, y payload
+
+Version 1.0 has one lane in each payload, the later ones `rangecoder.lanes_for` its symbols. 1.1 is
+written for one tile and 1.2 for more; all are read. CRC-32 is that of zlib and PNG: every language
+has it in its standard library.
 """
 
 from __future__ import annotations
@@ -25,19 +36,27 @@ import zlib
 from typing import NamedTuple
 
 from intnet.errors import StreamError
+from intnet.tiles import MAX_SIDE as MAX_TILE
+from intnet.tiles import Grid
 
 MAGIC = b"\x89IN\r\n\x1a"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR, MINOR_TILED = 1, 1, 2
 GREY, PIXEL_CRC = 1, 2
 QUALITIES = 64
 MAX_PIXELS = 2**28
 MAX_SIDE = 2**24
-FIXED = struct.Struct("<6sBB8sBBIII")
+FIXED = struct.Struct("<6sBB8sBBII")
+TILE_SIDE = struct.Struct("<H")
+ENTRY = struct.Struct("<III")
 U32 = struct.Struct("<I")
+SMALLEST = FIXED.size + 2 * U32.size
 
 
 class Header(NamedTuple):
-    """What a stream says of itself. pixel_crc is None where the encoder did not verify."""
+    """What a stream says of itself. pixel_crc is None where the encoder did not verify.
+
+    tile: side of a tile in units of 64 pixels, 1..65535; 0: one tile, the whole picture.
+    """
 
     model_id: bytes
     quality: int
@@ -46,27 +65,49 @@ class Header(NamedTuple):
     grey: bool
     pixel_crc: int | None
     minor: int = MINOR
+    tile: int = 0
+
+    @property
+    def grid(self) -> Grid:
+        """The tiles of the picture."""
+        return Grid(self.height, self.width, self.tile)
 
 
-class Stream(NamedTuple):
-    """A parsed stream: header and the two payloads of the range coder."""
+class Tile(NamedTuple):
+    """The two payloads of the range coder of one tile."""
 
-    header: Header
     z: bytes
     y: bytes
 
 
+class Stream(NamedTuple):
+    """A parsed stream: its header and its tiles, row by row."""
+
+    header: Header
+    tiles: list[Tile]
+
+
 def pack(stream: Stream) -> bytes:
-    """The bytes of a stream; 34 of overhead, 38 with a pixel CRC."""
-    head = stream.header
+    """The bytes of a stream; 34 of overhead for one tile, 38 with a pixel CRC.
+
+    For more tiles it is 32, or 36, and 12 for each.
+    """
+    head, tiles = stream
     crc = b"" if head.pixel_crc is None else U32.pack(head.pixel_crc)
     flags = GREY * head.grey | PIXEL_CRC * (head.pixel_crc is not None)
     fixed = FIXED.pack(
-        MAGIC, MAJOR, head.minor, head.model_id, flags, head.quality,
-        head.width, head.height, len(stream.z),
-    )  # fmt: skip
-    body = fixed + crc + stream.z + stream.y
-    return body + U32.pack(zlib.crc32(body))
+        MAGIC, MAJOR, head.minor, head.model_id, flags, head.quality, head.width, head.height
+    )
+    payloads = b"".join(z + y for z, y in tiles)
+    if not head.tile:
+        return sealed(fixed + U32.pack(len(tiles[0].z)) + crc + payloads)
+    entries = (ENTRY.pack(len(z), len(y), zlib.crc32(z + y)) for z, y in tiles)
+    return sealed(fixed + TILE_SIDE.pack(head.tile) + crc + b"".join(entries)) + payloads
+
+
+def sealed(data: bytes) -> bytes:
+    """data and the CRC-32 of it."""
+    return data + U32.pack(zlib.crc32(data))
 
 
 def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
@@ -79,26 +120,71 @@ def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
         raise StreamError("stream: empty, 0 bytes")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise StreamError(f"stream: starts with {data[:6]!r}, must start with {MAGIC!r}")
-    if len(data) < FIXED.size + U32.size:
-        raise StreamError(f"stream: {len(data)} bytes, header and checksum need {FIXED.size + 4}")
-    _, major, minor, model_id, flags, quality, width, height, z_bytes = FIXED.unpack_from(data)
-    if major != MAJOR or minor > MINOR:
+    if len(data) < SMALLEST:
+        raise StreamError(f"stream: {len(data)} bytes, header and checksum need {SMALLEST}")
+    major, minor = data[6:8]
+    if major != MAJOR or minor > MINOR_TILED:
         raise StreamError(
             f"stream: format version {major}.{minor}, this decoder reads {MAJOR}.0 to "
-            f"{MAJOR}.{MINOR}"
+            f"{MAJOR}.{MINOR_TILED}"
         )
-    body, (crc,) = data[: -U32.size], U32.unpack(data[-U32.size :])
-    if zlib.crc32(body) != crc:
-        got = zlib.crc32(body)
-        raise StreamError(f"stream: checksum {got:08x}, must be {crc:08x}; damaged or truncated")
-    check_header(flags, quality, width, height, max_pixels)
-    start = FIXED.size + U32.size * bool(flags & PIXEL_CRC)
+    return (unpack_tiles if minor == MINOR_TILED else unpack_whole)(data, max_pixels)
+
+
+def unpack_whole(data: bytes, max_pixels: int) -> Stream:
+    """Versions 1.0 and 1.1."""
+    body = data[: -U32.size]
+    check_crc("stream", body, U32.unpack(data[-U32.size :])[0])
+    header, start = read_header(body, 0, FIXED.size + U32.size, max_pixels)
+    (z_bytes,) = U32.unpack_from(body, FIXED.size)
     if start + z_bytes > len(body):
         available = len(body) - start
         raise StreamError(f"stream: z payload of {z_bytes} bytes, only {available} are there")
-    pixel_crc = U32.unpack_from(body, FIXED.size)[0] if flags & PIXEL_CRC else None
-    header = Header(model_id, quality, width, height, bool(flags & GREY), pixel_crc, minor)
-    return Stream(header, body[start : start + z_bytes], body[start + z_bytes :])
+    return Stream(header, [Tile(body[start : start + z_bytes], body[start + z_bytes :])])
+
+
+def unpack_tiles(data: bytes, max_pixels: int) -> Stream:
+    """Version 1.2."""
+    (side,) = TILE_SIDE.unpack_from(data, FIXED.size)
+    header, start = read_header(data, side, FIXED.size + TILE_SIDE.size, max_pixels)
+    if not 1 <= side <= MAX_TILE:
+        raise StreamError(f"stream: tiles of {side} units, must be in 1..{MAX_TILE}")
+    tiles = header.grid.tiles
+    end = start + ENTRY.size * tiles
+    if end + U32.size > len(data):
+        raise StreamError(f"stream: {len(data)} bytes, {tiles} tiles need more")
+    check_crc("stream, header", data[:end], U32.unpack_from(data, end)[0])
+    entries = list(ENTRY.iter_unpack(data[start:end]))
+    needed = end + U32.size + sum(z_bytes + y_bytes for z_bytes, y_bytes, _ in entries)
+    if needed != len(data):
+        raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
+    found, begin = [], end + U32.size
+    for number, (z_bytes, y_bytes, crc) in enumerate(entries):
+        payloads = data[begin : begin + z_bytes + y_bytes]
+        check_crc(f"stream, {header.grid.name(number)}", payloads, crc)
+        found.append(Tile(payloads[:z_bytes], payloads[z_bytes:]))
+        begin += z_bytes + y_bytes
+    return Stream(header, found)
+
+
+def check_crc(what: str, data: bytes, crc: int) -> None:
+    """The CRC-32 of data is crc."""
+    got = zlib.crc32(data)
+    if got != crc:
+        raise StreamError(f"{what}: checksum {got:08x}, must be {crc:08x}; damaged or truncated")
+
+
+def read_header(data: bytes, tile: int, at: int, max_pixels: int) -> tuple[Header, int]:
+    """The header, checked, and where it ends; at: where the CRC of the samples would be."""
+    _, _, minor, model_id, flags, quality, width, height = FIXED.unpack_from(data)
+    check_header(flags, quality, width, height, max_pixels)
+    if not flags & PIXEL_CRC:
+        return Header(model_id, quality, width, height, bool(flags & GREY), None, minor, tile), at
+    if at + U32.size > len(data):
+        raise StreamError(f"stream: {len(data)} bytes, the CRC of the samples needs more")
+    (crc,) = U32.unpack_from(data, at)
+    header = Header(model_id, quality, width, height, bool(flags & GREY), crc, minor, tile)
+    return header, at + U32.size
 
 
 def check_header(flags: int, quality: int, width: int, height: int, max_pixels: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intnet import codec
+from intnet import codec, tiles
 from intnet.model_file import QUALITIES, Model
 
 PIXEL_CRC_BYTES = 4  # what verify adds to a stream
@@ -15,17 +15,22 @@ def encode_to_size(
     backend: str = "numba",
     *,
     verify: bool = False,
+    tile: int = tiles.DEFAULT,
 ) -> bytes:
-    """The stream of the highest quality that fits max_bytes. Raises ValueError where none does."""
+    """The stream of the highest quality that fits max_bytes. Raises ValueError where none does.
+
+    verify, tile: as for `codec.code`.
+    """
     a = codec.analyse(pixels, model, backend)
     low, high = 0, QUALITIES  # qualities below low fit, those from high on do not
     while low < high:
         middle = (low + high) // 2
-        if len(codec.code(a, model, middle, backend)) + PIXEL_CRC_BYTES * verify <= max_bytes:
+        size = len(codec.code(a, model, middle, backend, tile=tile)) + PIXEL_CRC_BYTES * verify
+        if size <= max_bytes:
             low = middle + 1
         else:
             high = middle
-    stream = codec.code(a, model, max(low - 1, 0), backend, verify=verify)
+    stream = codec.code(a, model, max(low - 1, 0), backend, verify=verify, tile=tile)
     if low == 0:
         raise ValueError(f"max_bytes: {max_bytes}, quality 0 needs {len(stream)} for this picture")
     return stream
@@ -38,15 +43,19 @@ def encode_to_bpp(
     backend: str = "numba",
     *,
     verify: bool = False,
+    tile: int = tiles.DEFAULT,
 ) -> bytes:
-    """The stream whose bits per pixel, of all qualities, are nearest to target_bpp."""
+    """The stream whose bits per pixel, of all qualities, are nearest to target_bpp.
+
+    verify, tile: as for `codec.code`.
+    """
     a = codec.analyse(pixels, model, backend)
     wanted = target_bpp * a.height * a.width / 8
     sizes: dict[int, int] = {}
 
     def size(quality: int) -> int:
         if quality not in sizes:
-            sizes[quality] = len(codec.code(a, model, quality, backend))
+            sizes[quality] = len(codec.code(a, model, quality, backend, tile=tile))
         return sizes[quality]
 
     low, high = 0, QUALITIES - 1
@@ -57,4 +66,4 @@ def encode_to_bpp(
         else:
             high = middle
     best = min(max(low - 1, 0), low, key=lambda q: abs(size(q) - wanted))
-    return codec.code(a, model, best, backend, verify=verify)
+    return codec.code(a, model, best, backend, verify=verify, tile=tile)

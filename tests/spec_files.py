@@ -18,7 +18,7 @@ from spec_coder import BYTES, bytes_of, written
 from spec_text import UnreadableError, parts, spaced
 
 import rangecoder
-from intnet import backends, codec, container, model_file
+from intnet import backends, codec, container, model_file, tile_coding
 from intnet.errors import IntnetError
 from intnet.latents import Int32Array
 from intnet.model_file import Model
@@ -145,7 +145,7 @@ def stream_form(lines: list[str], backend: str) -> Iterator[str]:
 
 def stages_of(data: bytes, model: Model, backend: str) -> Iterator[tuple[str, str]]:
     """Names and values of everything on the way from a stream to its samples."""
-    header, z_payload, y_payload = container.unpack(data)
+    header, ((z_payload, y_payload),) = container.unpack(data)
     yield "magic", repr(container.MAGIC)[2:-1]
     yield "major", str(data[6])
     yield from ((name, shown(value)) for name, value in header._asdict().items())
@@ -155,7 +155,7 @@ def stages_of(data: bytes, model: Model, backend: str) -> Iterator[tuple[str, st
     yield "y_payload", f"{len(y_payload)} bytes"
     yield "checksum", f"{zlib.crc32(data[:-4]):08x}"
     size, scaling = (header.height, header.width), model.scaling
-    z = codec.decode_z(z_payload, model, size, header.minor)
+    z = codec.decode_z([z_payload], model, header.grid, header.minor)
     mean, index = codec.prior(model, z, *size, backend)
     latents = backends.load(backend).latents
     tables = latents.table_indexes(index, scaling, header.quality, model.y_tables.n_tables)
@@ -181,7 +181,7 @@ def stages_of(data: bytes, model: Model, backend: str) -> Iterator[tuple[str, st
 
 def symbols_of(payload: bytes, tables: Array, model: Model, minor: int) -> Int32Array:
     """Symbols of y."""
-    lanes = codec.lanes_of(minor, tables.size)
+    lanes = tile_coding.lanes_of(minor, tables.size)
     symbols: Int32Array = rangecoder.decode(payload, tables.ravel(), model.y_tables, lanes)
     return symbols.reshape(tables.shape)
 

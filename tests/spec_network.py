@@ -23,6 +23,8 @@ from intnet import (
     ports,
     program_json,
     shapes,
+    tile_coding,
+    tiles,
 )
 from intnet.backends import numba_latents, rounding
 from intnet.bounds import prove
@@ -130,6 +132,12 @@ def conv_transpose_size(
     return conv_transpose(op, [(size, 1)], "here")[0]
 
 
+def tile_area(n: int, side: int, h: int, w: int) -> list[int]:
+    """Rows and columns of a tile, pixels."""
+    rows, columns = list(tiles.Grid(h, w, side).areas(1))[n]
+    return [rows.start, rows.stop, columns.start, columns.stop]
+
+
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "round_shift": round_shift,
     "requantise": requantise,
@@ -145,7 +153,8 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "conv_size": conv_size,
     "conv_transpose_size": conv_transpose_size,
     "lanes_for": lambda backend, n: rangecoder.lanes_for(n),
-    "lanes_of": lambda backend, minor, n: codec.lanes_of(minor, n),
+    "lanes_of": lambda backend, minor, n: tile_coding.lanes_of(minor, n),
+    "tile": lambda backend, n, side, h, w: tile_area(n, side, h, w),
     "length": lambda backend, n: layout.length(n).hex(" "),
     "exp_golomb": lambda backend, n: reference.exp_golomb(n),
     "crc32": lambda backend, text: f"{zlib.crc32(text.encode()):08x}",

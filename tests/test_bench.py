@@ -268,7 +268,7 @@ def test_float_twin_codes_the_same_symbols(default_model):
 
 def stream_header(stream):
     """What lies before the payloads."""
-    _, z_payload, y_payload = container.unpack(stream)
+    _, ((z_payload, y_payload),) = container.unpack(stream)
     return stream[: len(stream) - len(z_payload) - len(y_payload)]
 
 

@@ -143,6 +143,22 @@ def test_info_of_both_kinds(folder, tiny, tiny_path):
     assert "kMAC/pixel" in call("info", tiny_path).stdout
 
 
+def test_tiles(folder):
+    """`--tile` divides the picture, `info` says so, and the samples stay."""
+    whole = only_json(call("decode", "photo.inic", "-o", "whole.png", "--json"))
+    call("encode", "photo.png", "-o", "tiles.inic", "-q", "40", "--tile", "64")
+    info = only_json(call("info", "tiles.inic", "--json"))
+    rows, columns = (-(-whole[side] // 64) for side in ("height", "width"))
+    assert rows * columns > 1
+    assert info["tiles"] == {"rows": rows, "columns": columns, "side": 64}
+    assert f"tiles         {rows} x {columns} of 64 pixels" in call("info", "tiles.inic").stdout
+    assert "tiles         one" in call("info", "photo.inic").stdout
+    call("decode", "tiles.inic", "-o", "tiles.png")
+    assert Path("tiles.png").read_bytes() == Path("whole.png").read_bytes()
+    refused = call("encode", "photo.png", "-o", "x.inic", "--tile", "65", code=2)
+    assert "--tile 65: must be a multiple of 64" in refused.stderr
+
+
 def test_kmac_counts_by_hand(folder, tiny, tiny_path):
     """hyper_analysis: 3x3 at 1/16, then 5x5 stride 2 twice, 16 channels all."""
     programs = only_json(call("info", tiny_path, "--json"))["programs"]

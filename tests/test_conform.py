@@ -106,7 +106,7 @@ def test_lanes_are_as_many_as_they_say(name, symbols):
     """The payload of 65536 symbols is a length and two like lanes; read as one it is another."""
     model = model_file.load(VECTORS / "model" / "wide.inm")
     data = (VECTORS / "stream" / f"{name}.inic").read_bytes()
-    header, _, y = stream = container.unpack(data)
+    header, ((_, y),) = stream = container.unpack(data)
     assert 64 * -(-header.height // 16) * -(-header.width // 16) == symbols
     pixels = codec.decode(data, [model], "numpy").pixels
     assert pixels.std() > 10
@@ -122,9 +122,9 @@ def test_the_streams_are_not_trivial():
     """Some symbols escape, most tables are used, and the decoded samples vary."""
     model = model_file.load(VECTORS / "model" / "tiny.inm")
     data = (VECTORS / "stream" / "quality-63.inic").read_bytes()
-    header, z_payload, y_payload = container.unpack(data)
+    header, ((z_payload, y_payload),) = container.unpack(data)
     size = header.height, header.width
-    z = codec.decode_z(z_payload, model, size, header.minor)
+    z = codec.decode_z([z_payload], model, header.grid, header.minor)
     mean, index = codec.prior(model, z, *size, "numpy")
     y_tables = model.y_tables
     tables = latents.table_indexes(index, model.scaling, header.quality, y_tables.n_tables).ravel()

@@ -9,20 +9,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intnet.container import FIXED, MAGIC, Header, Stream, pack, unpack
+from intnet.container import FIXED, MAGIC, U32, Header, Stream, Tile, pack, unpack
 from intnet.errors import StreamError
 
 HEADERS = st.builds(
-    Header, st.binary(min_size=8, max_size=8), st.integers(0, 63), st.integers(1, 8000),
-    st.integers(1, 8000), st.booleans(), st.none() | st.integers(0, 2**32 - 1),
-    st.integers(0, 1),
+    Header, st.binary(min_size=8, max_size=8), st.integers(0, 63), st.integers(1, 800),
+    st.integers(1, 800), st.booleans(), st.none() | st.integers(0, 2**32 - 1), st.just(1),
+    st.just(0),
 )  # fmt: skip
-EXAMPLE = Stream(Header(b"modelid8", 7, 30, 20, False, None), b"zz", b"yyyy")
+TILES = st.builds(Tile, st.binary(max_size=40), st.binary(max_size=40))
+EXAMPLE = Stream(Header(b"modelid8", 7, 30, 20, False, None), [Tile(b"zz", b"yyyy")])
+# 3 x 2 tiles of 128 pixels
+TILED = Stream(
+    Header(b"modelid8", 7, 150, 300, False, None, 2, 2),
+    [Tile(bytes([n]), bytes([n, n])) for n in range(6)],
+)
 
 
-@given(st.builds(Stream, HEADERS, st.binary(max_size=40), st.binary(max_size=40)))
-def test_round_trip(stream):
-    """Every stream is read as it was written."""
+@given(HEADERS, TILES, st.integers(0, 1))
+def test_round_trip(header, tile, minor):
+    """Every stream of one tile is read as it was written."""
+    stream = Stream(header._replace(minor=minor), [tile])
+    assert unpack(pack(stream)) == stream
+
+
+@given(HEADERS, st.data())
+def test_round_trip_of_tiles(header, data):
+    """Every stream of version 1.2."""
+    header = header._replace(minor=2, tile=data.draw(st.integers(3, 20) | st.just(65535)))
+    count = header.grid.tiles
+    stream = Stream(header, data.draw(st.lists(TILES, min_size=count, max_size=count)))
     assert unpack(pack(stream)) == stream
 
 
@@ -35,8 +51,16 @@ def test_golden_bytes(minor):
     assert pack(stream) == expected + struct.pack("<I", zlib.crc32(expected))
 
 
+def test_golden_bytes_of_tiles():
+    """The bytes of version 1.2 never change."""
+    head = MAGIC + bytes([1, 2]) + b"modelid8" + bytes([0, 7]) + struct.pack("<IIH", 150, 300, 2)
+    parts = [bytes([n] * 3) for n in range(6)]
+    head += b"".join(struct.pack("<III", 1, 2, zlib.crc32(part)) for part in parts)
+    assert pack(TILED) == head + struct.pack("<I", zlib.crc32(head)) + b"".join(parts)
+
+
 def test_overhead():
-    """At most 40 bytes around the payloads, the pixel CRC included."""
+    """At most 40 bytes around the payloads of a tile, the pixel CRC included."""
     verified = EXAMPLE._replace(header=EXAMPLE.header._replace(pixel_crc=1))
     assert len(pack(EXAMPLE)) - 6 == 34
     assert len(pack(verified)) - 6 == 38
@@ -52,11 +76,11 @@ def with_field(offset: int, value: bytes) -> bytes:
 @pytest.mark.parametrize("bad, message", [
     (b"", "empty"),
     (b"\x89PNG\r\n\x1a\n" + bytes(40), "must start with"),
-    (pack(EXAMPLE)[: FIXED.size], "header and checksum need"),
+    (pack(EXAMPLE)[: FIXED.size + U32.size], "header and checksum need"),
     (pack(EXAMPLE)[:-1], "checksum"),
     (pack(EXAMPLE) + b"\0", "checksum"),
     (with_field(6, b"\x02"), "format version 2.1"),
-    (with_field(7, b"\x02"), "format version 1.2"),
+    (with_field(7, b"\x03"), "format version 1.3"),
     (with_field(16, b"\x04"), "flags 0x04"),
     (with_field(17, b"\x40"), "quality 64"),
     (with_field(18, bytes(4)), "width 0"),
@@ -86,3 +110,44 @@ def test_pixel_limit_of_the_format(limit):
         unpack(with_field(18, struct.pack("<II", 2**14, 2**14 + 1)), limit)
     with pytest.raises(StreamError, match=r"16384x16384 pixels, limit 268435455"):
         unpack(with_field(18, sides), 2**28 - 1)
+
+
+def with_head(offset: int, value: bytes) -> bytes:
+    """TILED with bytes of its head replaced and the checksum of that made right again."""
+    data = bytearray(pack(TILED))
+    data[offset : offset + len(value)] = value
+    end = 28 + 12 * 6
+    data[end : end + 4] = struct.pack("<I", zlib.crc32(bytes(data[:end])))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("bad, message", [
+    (with_head(26, bytes(2)), r"tiles of 0 units, must be in 1\.\.65535"),
+    (with_head(26, b"\x01"), "122 bytes, 15 tiles need more"),
+    (with_head(18, struct.pack("<II", 2**24, 16)), "131072 tiles need more"),
+    (with_head(28, b"\x02"), "122 bytes, its tiles say 123"),
+    (with_head(28, b"\xff" * 8), "122 bytes, its tiles say 85899"),
+    (with_head(36, bytes(4)), r"tile 0 \(row 0, column 0\): checksum"),
+    (with_head(96, bytes(4)), r"tile 5 \(row 2, column 1\): checksum"),
+    (with_head(16, b"\x02"), "need more|checksum"),
+    (pack(TILED)[:-1], "121 bytes, its tiles say 122"),
+    (pack(TILED) + b"\0", "123 bytes, its tiles say 122"),
+])  # fmt: skip
+def test_one_fault_of_tiles(bad, message):
+    """Each fault is named, with the tile where there is one."""
+    with pytest.raises(StreamError, match=message):
+        unpack(bad)
+
+
+@pytest.mark.parametrize("stream", [EXAMPLE, TILED])
+def test_every_bit_is_protected(stream):
+    """Any flipped bit and any cut is refused without a model, but for the id of the model."""
+    data = pack(stream)
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(StreamError):
+            unpack(bytes(flipped))
+    for length in range(len(data)):
+        with pytest.raises(StreamError):
+            unpack(data[:length])

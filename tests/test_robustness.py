@@ -71,7 +71,7 @@ def test_payloads_of_anything(tiny, data):
         data.draw(st.none() | st.integers(0, 2**32 - 1)),
     )
     z, y = data.draw(st.binary(max_size=64)), data.draw(st.binary(max_size=256))
-    survives(container.pack(container.Stream(header, z, y)), tiny)
+    survives(container.pack(container.Stream(header, [container.Tile(z, y)])), tiny)
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,7 +11,7 @@ import sample_programs as make
 from model_parts import MINIMAL, zeros
 
 import rangecoder
-from intnet import codec, container, model_file
+from intnet import codec, container, model_file, tile_coding
 from intnet.errors import ModelError
 from intnet.model_file import Model
 from intnet.program import Conv, ConvTranspose, Crop, DepthToSpace, Op, Pad, Port, Program, Slice
@@ -90,9 +90,9 @@ UNFIT: dict[str, tuple[Model, tuple[int, int], str, str]] = {
 def stream_of(model: Model, height: int, width: int) -> bytes:
     """A stream of zeros as far as z, then nothing: whatever follows has no say."""
     shape = -(-height // 64), -(-width // 64), 1
-    z = rangecoder.encode(zeros(shape).ravel(), codec.z_indexes(shape), model.z_tables)
+    z = rangecoder.encode(zeros(shape).ravel(), tile_coding.z_indexes(shape), model.z_tables)
     header = container.Header(model.model_id, 9, width, height, False, None)
-    return container.pack(container.Stream(header, z, b""))
+    return container.pack(container.Stream(header, [container.Tile(z, b"")]))
 
 
 def never(*arguments: object) -> list[Any]:

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vectors import bad_streams, coder, ops, streams
+from vectors import bad_streams, coder, ops, streams, tiles
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
@@ -44,7 +44,12 @@ def make() -> dict[str, bytes]:
         "prior": streams.priors(), "stream": [], "invalid_stream": [],
     }  # fmt: skip
     files: dict[str, bytes] = {}
-    for made in (streams.models(), streams.streams(), bad_streams.invalid_streams()):
+    for made in (
+        streams.models(),
+        streams.streams(),
+        tiles.valid(),
+        bad_streams.invalid_streams({**bad_streams.faults(), **tiles.faults()}),
+    ):
         for vector, path, data in made:
             classes[vector["class"]].append(vector)
             files[path] = data

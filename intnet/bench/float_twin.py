@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import codec, container
+from intnet import codec, container, tile_coding
 from intnet.bench.peers import NotInstalledError, need
 from intnet.bench.verbs import Verbs
 from intnet.model_file import Z_STRIDE, Model
@@ -43,9 +43,9 @@ class Coded:
         symbols, tables = codec.y_symbols(analysed, model, quality)
         self.symbols, self.tables, self.y_shape = symbols.ravel(), tables.ravel(), symbols.shape
         self.z, self.z_shape = analysed.z.astype(np.int32).ravel(), analysed.z.shape
-        self.z_indexes = codec.z_indexes(self.z_shape)
-        stream = container.unpack(codec.code(analysed, model, quality))
-        _, self.z_payload, self.y_payload = stream
+        self.z_indexes = tile_coding.z_indexes(self.z_shape)
+        stream = container.unpack(codec.code(analysed, model, quality, tile=0))
+        ((self.z_payload, self.y_payload),) = stream.tiles
 
 
 class Twin:

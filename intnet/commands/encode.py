@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from intnet import files
+from intnet import files, tiles
 from intnet.commands import common
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ def encode(
     verify: Annotated[
         bool, typer.Option("--verify", help="Decode too; store the CRC of the pixels (4 bytes).")
     ] = False,
+    tile: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Pixels along a side of what is coded on its own, a multiple of 64; 0: all."
+        ),
+    ] = tiles.DEFAULT,
     as_json: common.Json = False,
 ) -> None:
     """Encode a picture: 8-bit grey or RGB, 1x1 to 268 megapixels.
@@ -49,6 +55,9 @@ def encode(
         common.misuse("-q, --target-bpp and --max-bytes exclude each other")
     if target_bpp is not None and not 0 < target_bpp < float("inf"):
         common.misuse(f"--target-bpp {target_bpp}: must be above 0")
+    if tile % tiles.UNIT or tile > tiles.MAX_SIDE * tiles.UNIT:
+        most = tiles.MAX_SIDE * tiles.UNIT
+        common.misuse(f"--tile {tile}: must be a multiple of {tiles.UNIT}, at most {most}")
     common.check_output(output, as_json=as_json)
 
     from intnet import pictures, shipped
@@ -57,7 +66,8 @@ def encode(
     loaded = shipped.load(model)
     started = time.perf_counter()
     with common.busy(f"encoding {files.label(picture)}", pixels.shape[0] * pixels.shape[1]):
-        stream = coded(pixels, loaded, quality, target_bpp, max_bytes, backend.value, verify=verify)
+        how = How(loaded, backend.value, verify, tile)
+        stream = coded(pixels, how, quality, target_bpp, max_bytes)
     seconds = time.perf_counter() - started
     files.write(output, stream)
     report = described(stream, loaded, seconds) | {"backend": backend.value, "verified": verify}
@@ -67,26 +77,33 @@ def encode(
         common.say(summary(files.label(picture), report))
 
 
+class How(NamedTuple):
+    """What a picture is coded with, at whichever quality."""
+
+    model: Model
+    backend: str
+    verify: bool
+    tile: int
+
+
 def coded(
-    pixels: Pixels,
-    model: Model,
-    quality: int | None,
-    target_bpp: float | None,
-    max_bytes: int | None,
-    backend: str,
-    *,
-    verify: bool,
+    pixels: Pixels, how: How, quality: int | None, target_bpp: float | None, max_bytes: int | None
 ) -> bytes:
     """The stream by whichever of the three is given."""
     from intnet import codec, rate_search
 
+    model, backend, verify, tile = how
     if target_bpp is not None:
-        return rate_search.encode_to_bpp(pixels, model, target_bpp, backend, verify=verify)
+        return rate_search.encode_to_bpp(
+            pixels, model, target_bpp, backend, verify=verify, tile=tile
+        )
     if max_bytes is None:
         chosen = DEFAULT_QUALITY if quality is None else quality
-        return codec.encode(pixels, model, chosen, backend, verify=verify)
+        return codec.encode(pixels, model, chosen, backend, verify=verify, tile=tile)
     try:
-        return rate_search.encode_to_size(pixels, model, max_bytes, backend, verify=verify)
+        return rate_search.encode_to_size(
+            pixels, model, max_bytes, backend, verify=verify, tile=tile
+        )
     except ValueError as error:  # no quality is small enough
         common.fail(str(error))
 

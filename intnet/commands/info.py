@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from intnet import container, files, model_header, shipped
+from intnet import container, files, model_header, shipped, tiles
 from intnet.commands import common
 from intnet.errors import IntnetError, ModelError
 
@@ -56,10 +56,20 @@ def of_stream(data: bytes) -> dict[str, Any]:
         "model_id": header.model_id.hex(),
         "stream_bytes": len(data),
         "bpp": round(8 * len(data) / (header.width * header.height), 6),
-        "z_bytes": len(stream.z),
-        "y_bytes": len(stream.y),
+        "format": f"{container.MAJOR}.{header.minor}",
+        "tiles": tiles_of(header),
+        "z_bytes": sum(len(tile.z) for tile in stream.tiles),
+        "y_bytes": sum(len(tile.y) for tile in stream.tiles),
         "pixel_crc": crc,
     }
+
+
+def tiles_of(header: container.Header) -> dict[str, int] | None:
+    """Rows and columns of tiles, and their side in pixels; None for one tile."""
+    if not header.tile:
+        return None
+    rows, columns = header.grid.shape
+    return {"rows": rows, "columns": columns, "side": header.tile * tiles.UNIT}
 
 
 def of_model(data: bytes, name: str) -> dict[str, Any]:
@@ -87,8 +97,10 @@ def show(report: dict[str, Any]) -> None:
         elif key == "metadata":
             for name, entry in value.items():
                 print(f"  {name}: {entry}")
+        elif key == "tiles" and value:
+            print(f"{key:13} {value['rows']} x {value['columns']} of {value['side']} pixels")
         else:
-            absent = "not at hand" if key == "model" else "none"
+            absent = {"model": "not at hand", "tiles": "one"}.get(key, "none")
             print(f"{key:13} {absent if value is None else value}")
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 import rangecoder
-from intnet import codec
+from intnet import tile_coding
 from vectors.streams import Made, encoded, model
 
 ONE_CELL = (20, 30, 3)  # one hyper-latent, four latents
@@ -94,7 +94,7 @@ def header_faults() -> dict[str, Bad]:
     return {
         "version-0": Bad(major, "Major version 0.", patched(6, b"\0", good)),
         "version-2": Bad(major, "Major version 2.", patched(6, b"\2", good)),
-        "version-1.2": Bad("stream.header.minor", "Minor version 2.", patched(7, b"\2", good)),
+        "version-1.3": Bad("stream.header.minor", "Minor version 3.", patched(7, b"\3", good)),
         "model-unknown": Bad(
             "stream.header.model_id",
             "Made with the model `minimal`.",
@@ -140,7 +140,7 @@ def payload_faults() -> dict[str, Bad]:
     """Of what is coded."""
     good, checked = encoded(ONE_CELL, 31), encoded(ONE_CELL, 31, crc=True)
     z, y = payloads(good)
-    indexes, end = codec.z_indexes((1, 1, 4)), "coder.end"
+    indexes, end = tile_coding.z_indexes((1, 1, 4)), "coder.end"
 
     def beyond(value: int) -> bytes:
         symbols = np.array([value, 0, 0, 0], np.int32)
@@ -212,9 +212,9 @@ def faults() -> dict[str, Bad]:
     return {**file_faults(), **header_faults(), **payload_faults(), **lane_faults()}
 
 
-def invalid_streams() -> Iterator[Made]:
+def invalid_streams(faults: dict[str, Bad]) -> Iterator[Made]:
     """Every fault as a file named after it."""
-    for name, bad in faults().items():
+    for name, bad in faults.items():
         path = f"invalid/{name}.inic"
         yield {
             "id": f"invalid/{name}", "class": "invalid_stream", "clause": bad.clause,

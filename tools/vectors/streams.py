@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import codec, container, latents, model_file
+from intnet import codec, container, latents, model_file, tile_coding
 from intnet.conform import described, expand, lcg
 from intnet.model_file import Model, certify
 from vectors import bad_models, definition, minimal_model, tiny_model, wide_model
@@ -103,10 +103,11 @@ def encoded(
     return version_1_0(codec.encode(picture(*size), model(using), quality, "numpy", verify=crc))
 
 
-def version_1_0(data: bytes, **payloads: bytes) -> bytes:
-    """Under the older version; of few symbols 1.0 and 1.1 have the same payloads."""
-    stream = container.unpack(data)._replace(**payloads)
-    return container.pack(stream._replace(header=stream.header._replace(minor=0)))
+def version_1_0(data: bytes, y: bytes | None = None) -> bytes:
+    """Under the older version; of few symbols 1.0 and 1.1 have the same payloads. y: another."""
+    header, (tile,) = container.unpack(data)
+    tile = tile if y is None else tile._replace(y=y)
+    return container.pack(container.Stream(header._replace(minor=0), [tile]))
 
 
 def any_symbols(extreme: bool) -> bytes:
@@ -119,10 +120,10 @@ def any_symbols(extreme: bool) -> bytes:
     symbols = np.resize(np.array(ends, np.int32), mean.size)
     header = container.Header(m.model_id, 40, 33, 40, False, None, minor=0)
     payloads = (
-        rangecoder.encode(z, codec.z_indexes((1, 1, 4)), m.z_tables),
+        rangecoder.encode(z, tile_coding.z_indexes((1, 1, 4)), m.z_tables),
         rangecoder.encode(symbols, tables, m.y_tables),
     )
-    return container.pack(container.Stream(header, *payloads))
+    return container.pack(container.Stream(header, [container.Tile(*payloads)]))
 
 
 def streams() -> Iterator[Made]:
@@ -191,7 +192,8 @@ def lanes() -> Iterator[Made]:
     one = rangecoder.encode(symbols.ravel(), tables.ravel(), wide.y_tables)
     comment = "Version 1.0: 65536 symbols are in one lane."
     yield stream_vector("one-lane-1.0", clause, comment, version_1_0(large, y=one), "wide")
-    empty = container.pack(container.unpack(large)._replace(z=b"", y=b"\0"))
+    header = container.unpack(large).header
+    empty = container.pack(container.Stream(header, [container.Tile(b"", b"\0")]))
     comment = "Symbols that cost nothing: the length of lane 0 is all there is of two payloads."
     yield stream_vector("two-lanes-empty", "coder.payload", comment, empty, "wide")
     comment = "Version 1.1: 63488 symbols are in one lane."

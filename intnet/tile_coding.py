@@ -1,0 +1,181 @@
+"""Symbols of y and z, coded tile by tile; rows come from top to bottom, as the networks make them.
+
+Tiles of a row are coded side by side, in threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+import rangecoder
+from intnet.backends import threads
+from intnet.errors import StreamError
+from intnet.latents import Int32Array
+from intnet.program import Array
+from intnet.tiles import UNIT, Grid
+
+Y_STRIDE = 16
+SYMBOL_COST = 512  # multiply-accumulates that take as long as one symbol
+
+
+def lanes_of(minor: int, symbols: int) -> int:
+    """Lanes of a payload of so many symbols in a stream of version 1.minor."""
+    return rangecoder.lanes_for(symbols) if minor else 1
+
+
+@contextlib.contextmanager
+def stage(name: str, grid: Grid, number: int) -> Iterator[None]:
+    """A malformed payload is a StreamError that names tile and stage."""
+    try:
+        yield
+    except rangecoder.PayloadError as error:
+        tile = f", {grid.name(number)}" if grid.tiles > 1 else ""
+        raise StreamError(f"stream{tile}, stage {name}: {error}") from None
+
+
+def z_indexes(shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+    """Every hyper-latent channel has its own table."""
+    return np.ascontiguousarray(
+        np.broadcast_to(np.arange(shape[2], dtype=np.uint16), shape)
+    ).ravel()
+
+
+def encode_z(z: Array, grid: Grid, tables: rangecoder.Tables) -> list[bytes]:
+    """The payloads of z (rows, columns, channels), int32 in its symbols' range."""
+    parts = [np.ascontiguousarray(z[area], np.int32) for area in grid.areas(UNIT)]
+    return [
+        rangecoder.encode(x.ravel(), z_indexes(x.shape), tables, rangecoder.lanes_for(x.size))
+        for x in parts
+    ]
+
+
+def decode_z(
+    payloads: list[bytes], grid: Grid, tables: rangecoder.Tables, minor: int
+) -> Int32Array:
+    """z (rows, columns, channels) of int32. Raises StreamError."""
+    rows, columns = (-(-side // UNIT) for side in grid[:2])
+    z = np.empty((rows, columns, tables.n_tables), np.int32)
+    for number, (area, payload) in enumerate(zip(grid.areas(UNIT), payloads, strict=True)):
+        shape = z[area].shape
+        with stage("z", grid, number):
+            lanes = lanes_of(minor, math.prod(shape))
+            z[area] = rangecoder.decode(payload, z_indexes(shape), tables, lanes).reshape(shape)
+    return z
+
+
+class Rows:
+    """Where the next rows of y lie among the rows of tiles."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.bands = grid.spans(grid.height, Y_STRIDE)
+        self.columns = grid.spans(grid.width, Y_STRIDE)
+        self.done = self.band = 0  # rows; rows of tiles
+
+    def take(self, rows: int) -> Iterator[tuple[slice, int, bool, bool]]:
+        """Cut the next rows where tiles end.
+
+        Yields which of them, the row of tiles, and whether they are its first and its last ones.
+        Raises ValueError for more rows than there are.
+        """
+        at = 0
+        while at < rows:
+            if self.band == len(self.bands):
+                raise ValueError(f"y: {rows - at} rows more than the {self.done} of the picture")
+            band, (begin, end) = self.band, self.bands[self.band]
+            some, first = min(rows - at, end - self.done), self.done == begin
+            self.done += some
+            self.band += self.done == end
+            yield slice(at, at + some), band, first, self.done == end
+            at += some
+
+    def size(self, band: int, column: int) -> int:
+        """Positions of a tile."""
+        (top, bottom), (left, right) = self.bands[band], self.columns[column]
+        return (bottom - top) * (right - left)
+
+    def each(self, code: Callable[[int], None], symbols: int) -> None:
+        """Call code(column) for every tile of a row, in threads; symbols: of all, as a cost."""
+
+        def some(begin: int, end: int) -> None:
+            for column in range(begin, end):
+                code(column)
+
+        threads.spread(some, len(self.columns), symbols * SYMBOL_COST)
+
+
+class SymbolEncoder:
+    """Codes rows of symbols of y (rows, columns, channels)."""
+
+    def __init__(self, grid: Grid, tables: rangecoder.Tables) -> None:
+        self.rows, self.tables = Rows(grid), tables
+        self.open: list[rangecoder.Encoder] = []
+        self.payloads: list[bytes] = []
+
+    def push(self, symbols: Int32Array, tables: Array) -> None:
+        """The next rows of symbols and of the table of each."""
+        columns = self.rows.columns
+        for rows, band, first, last in self.rows.take(len(symbols)):
+            if first:
+                sizes = (self.rows.size(band, c) * symbols.shape[2] for c in range(len(columns)))
+                self.open = [
+                    rangecoder.Encoder(self.tables, rangecoder.lanes_for(size)) for size in sizes
+                ]
+
+            def code(column: int, rows: slice = rows) -> None:
+                part = rows, slice(*columns[column])
+                self.open[column].push(symbols[part].ravel(), tables[part].ravel())
+
+            self.rows.each(code, symbols[rows].size)
+            if last:
+                self.payloads += [encoder.finish() for encoder in self.open]
+
+
+class SymbolDecoder:
+    """Decodes rows of symbols of y, as `SymbolEncoder` coded them. Methods raise StreamError."""
+
+    def __init__(
+        self, payloads: list[bytes], grid: Grid, tables: rangecoder.Tables, minor: int
+    ) -> None:
+        self.rows, self.grid, self.tables, self.minor = Rows(grid), grid, tables, minor
+        self.payloads = payloads
+        self.open: list[rangecoder.Decoder] = []
+
+    def begin(self, band: int, channels: int) -> None:
+        """Open the payloads of a row of tiles."""
+        columns = len(self.rows.columns)
+        self.open = []
+        for column in range(columns):
+            number = band * columns + column
+            lanes = lanes_of(self.minor, self.rows.size(band, column) * channels)
+            with stage("y", self.grid, number):
+                self.open.append(rangecoder.Decoder(self.payloads[number], self.tables, lanes))
+
+    def pull(self, tables: Array) -> Int32Array:
+        """The symbols of the next rows, from the table of each."""
+        columns = self.rows.columns
+        symbols = np.empty(tables.shape, np.int32)
+        for rows, band, first, last in self.rows.take(len(tables)):
+            if first:
+                self.begin(band, tables.shape[2])
+
+            def code(column: int, rows: slice = rows, band: int = band) -> None:
+                part = rows, slice(*columns[column])
+                with stage("y", self.grid, band * len(columns) + column):
+                    found = self.open[column].pull(tables[part].ravel())
+                symbols[part] = found.reshape(symbols[part].shape)
+
+            self.rows.each(code, symbols[rows].size)
+            if last:
+                self.end(band)
+        return symbols
+
+    def end(self, band: int) -> None:
+        """Nothing of the payloads is left."""
+        for column, decoder in enumerate(self.open):
+            with stage("y", self.grid, band * len(self.open) + column):
+                decoder.finish()
