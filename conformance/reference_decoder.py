@@ -1547,19 +1547,19 @@ def tile_area(n: int, tile: int, h: int, w: int) -> list[int]:
 # [stream.tiles]
 # > Version 1.2 goes on so;
 # [stream.tile.head_crc]
-# > `head_crc` | e + 12 * N | 4, little-endian | CRC-32 of every byte before it, magic included |
+# > `head_crc` | e + 16 * N | 4, little-endian | CRC-32 of every byte before it, magic included |
 # > exactly that |
 def read_tiles(data: bytes, begin: int, height: int, width: int) -> list[Tile]:
     """The tiles of version 1.2."""
     side = number(data[26:28])
     need(side >= 1, "tile", "stream.header.tile", StreamError)
     tiles = ceil_div(height, 64 * side) * ceil_div(width, 64 * side)
-    end = begin + 12 * tiles
+    end = begin + 16 * tiles
     need(len(data) >= end + 4, "no room for all tiles", "stream.tiles", StreamError)
     head_fits = zlib.crc32(data[:end]) == number(data[end : end + 4])
     need(head_fits, "head_crc is another", "stream.tile.head_crc", StreamError)
     lengths = [
-        (number(data[at : at + 4]), number(data[at + 4 : at + 8])) for at in range(begin, end, 12)
+        (number(data[at : at + 4]), number(data[at + 4 : at + 8])) for at in range(begin, end, 16)
     ]
     # [stream.tile.payloads]
     # > the sum of all `z_bytes` and `y_bytes` | for each tile, z payload, then y payload, section 6
@@ -1570,11 +1570,13 @@ def read_tiles(data: bytes, begin: int, height: int, width: int) -> list[Tile]:
     for n, (z_bytes, y_bytes) in enumerate(lengths):
         z, y = data[at : at + z_bytes], data[at + z_bytes : at + z_bytes + y_bytes]
         at += z_bytes + y_bytes
-        # [stream.tile.crc]
-        # > `crc` | e + 12 * n + 8 | 4, little-endian | CRC-32 of its two payloads, z then y |
-        # > exactly that |
-        crc = number(data[begin + 12 * n + 8 : begin + 12 * n + 12])
-        need(zlib.crc32(z + y) == crc, f"crc of tile {n}", "stream.tile.crc", StreamError)
+        # [stream.tile.z_crc]
+        # > `z_crc` | e + 16 * n + 8 | 4, little-endian | CRC-32 of its z payload | exactly that |
+        # [stream.tile.y_crc]
+        # > `y_crc` | e + 16 * n + 12 | 4, little-endian | CRC-32 of its y payload | exactly that |
+        entry = data[begin + 16 * n : begin + 16 * n + 16]
+        need(zlib.crc32(z) == number(entry[8:12]), "z_crc", "stream.tile.z_crc", StreamError)
+        need(zlib.crc32(y) == number(entry[12:]), "y_crc", "stream.tile.y_crc", StreamError)
         found.append(Tile(*tile_area(n, side, height, width), z, y))
     return found
 

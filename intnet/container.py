@@ -20,7 +20,7 @@ Version 1.2 has tiles, row by row, each on its own:
 
    26   2  side of a tile in units of 64 pixels
    28   4  CRC-32 of the decoded samples, only with flag bit 1
-   ..  12  for each tile: bytes of its z payload, bytes of its y payload, CRC-32 of the two
+   ..  16  for each tile: bytes of its z payload, of its y payload, CRC-32 of z, of y
    ..   4  CRC-32 of everything before it
    ..      for each tile: z payload, y payload
 
@@ -47,7 +47,7 @@ MAX_PIXELS = 2**28
 MAX_SIDE = 2**24
 FIXED = struct.Struct("<6sBB8sBBII")
 TILE_SIDE = struct.Struct("<H")
-ENTRY = struct.Struct("<III")
+ENTRY = struct.Struct("<IIII")
 U32 = struct.Struct("<I")
 SMALLEST = FIXED.size + 2 * U32.size
 
@@ -90,7 +90,7 @@ class Stream(NamedTuple):
 def pack(stream: Stream) -> bytes:
     """The bytes of a stream; 34 of overhead for one tile, 38 with a pixel CRC.
 
-    For more tiles it is 32, or 36, and 12 for each.
+    For more tiles it is 32, or 36, and 16 for each.
     """
     head, tiles = stream
     crc = b"" if head.pixel_crc is None else U32.pack(head.pixel_crc)
@@ -101,7 +101,7 @@ def pack(stream: Stream) -> bytes:
     payloads = b"".join(z + y for z, y in tiles)
     if not head.tile:
         return sealed(fixed + U32.pack(len(tiles[0].z)) + crc + payloads)
-    entries = (ENTRY.pack(len(z), len(y), zlib.crc32(z + y)) for z, y in tiles)
+    entries = (ENTRY.pack(len(z), len(y), zlib.crc32(z), zlib.crc32(y)) for z, y in tiles)
     return sealed(fixed + TILE_SIDE.pack(head.tile) + crc + b"".join(entries)) + payloads
 
 
@@ -155,15 +155,18 @@ def unpack_tiles(data: bytes, max_pixels: int) -> Stream:
         raise StreamError(f"stream: {len(data)} bytes, {tiles} tiles need more")
     check_crc("stream, header", data[:end], U32.unpack_from(data, end)[0])
     entries = list(ENTRY.iter_unpack(data[start:end]))
-    needed = end + U32.size + sum(z_bytes + y_bytes for z_bytes, y_bytes, _ in entries)
+    needed = end + U32.size + sum(z_bytes + y_bytes for z_bytes, y_bytes, _, _ in entries)
     if needed != len(data):
         raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
     found, begin = [], end + U32.size
-    for number, (z_bytes, y_bytes, crc) in enumerate(entries):
-        payloads = data[begin : begin + z_bytes + y_bytes]
-        check_crc(f"stream, {header.grid.name(number)}", payloads, crc)
-        found.append(Tile(payloads[:z_bytes], payloads[z_bytes:]))
-        begin += z_bytes + y_bytes
+    for number, (z_bytes, y_bytes, z_crc, y_crc) in enumerate(entries):
+        middle, stop = begin + z_bytes, begin + z_bytes + y_bytes
+        tile = Tile(data[begin:middle], data[middle:stop])
+        name = header.grid.name(number)
+        check_crc(f"stream, {name}, stage z", tile.z, z_crc)
+        check_crc(f"stream, {name}, stage y", tile.y, y_crc)
+        found.append(tile)
+        begin = stop
     return Stream(header, found)
 
 

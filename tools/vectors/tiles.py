@@ -12,7 +12,7 @@ from vectors.streams import Made, model, picture, stream_vector
 
 Size = tuple[int, int, int]
 SMALL = (66, 70, 3)  # four tiles; three are slivers of 2 rows, of 6 columns, and of both
-HEAD = 28 + 12 * 4  # where the checksum of the head of such a stream lies
+HEAD = 28 + 16 * 4  # where the checksum of the head of such a stream lies
 
 
 def coded(size: Size, quality: int, tile: int, using: str = "tiny", crc: bool = False) -> bytes:
@@ -60,10 +60,10 @@ def faults() -> dict[str, Bad]:
     """Name -> stream. Checksums fit where the comment does not say otherwise."""
     good = coded(SMALL, 40, 64)
     header, tiles = container.unpack(good)
-    size, head, crc = "stream.tile.payloads", "stream.tile.head_crc", "stream.tile.crc"
+    size, head, crc = "stream.tile.payloads", "stream.tile.head_crc", "stream.tile.y_crc"
 
-    def entry(tile: int, z: int, y: int, check: int) -> bytes:
-        return patched(28 + 12 * tile, container.ENTRY.pack(z, y, check), good)
+    def entry(tile: int, *values: int) -> bytes:
+        return patched(28 + 16 * tile, container.ENTRY.pack(*values), good)
 
     def with_tile(number: int, tile: container.Tile) -> bytes:
         found = [*tiles[:number], tile, *tiles[number + 1 :]]
@@ -77,7 +77,7 @@ def faults() -> dict[str, Bad]:
         good[:second] + good[third : third + lengths[2]] + good[second:third]
         + good[third + lengths[2] :]
     )  # fmt: skip
-    whole = zlib.crc32(last.z + last.y)
+    sizes = len(last.z), len(last.y)
     return {
         "tile-side-0": Bad("stream.header.tile", "Tiles of 0 units.", patched(26, b"\0\0", good)),
         "tiles-cut": Bad("stream.tiles", "Ends within the last entry.", good[: HEAD - 1]),
@@ -97,18 +97,24 @@ def faults() -> dict[str, Bad]:
         "tiles-truncated-by-1": Bad(size, "The last byte is missing.", good[:-1]),
         "tiles-trailing-byte": Bad(size, "A byte after the last tile.", good + b"\0"),
         "tiles-lengths-2-to-the-32": Bad(
-            size, "Both lengths of the last tile are 2**32 - 1.", entry(3, 2**32 - 1, 2**32 - 1, 0)
+            size, "Both lengths of the last tile are 2**32 - 1.",
+            entry(3, 2**32 - 1, 2**32 - 1, 0, 0),
         ),
-        "tile-crc-wrong": Bad(
-            crc, "One bit of the CRC of the last tile.",
-            entry(3, len(last.z), len(last.y), whole ^ 1),
+        "tile-z-crc-wrong": Bad(
+            "stream.tile.z_crc",
+            "One bit of the CRC of z of the last tile.",
+            entry(3, *sizes, zlib.crc32(last.z) ^ 1, zlib.crc32(last.y)),
+        ),
+        "tile-y-crc-wrong": Bad(
+            crc, "One bit of the CRC of y of the last tile.",
+            entry(3, *sizes, zlib.crc32(last.z), zlib.crc32(last.y) ^ 1),
         ),
         "tile-payload-flipped": Bad(
             crc, "One bit of the last payload; its CRC does not fit.",
             good[:-1] + bytes([good[-1] ^ 16]),
         ),
         "tiles-swapped": Bad(
-            crc, "The payloads of tile 1 and tile 2 have changed places.", swapped
+            "stream.tile.z_crc", "The payloads of tile 1 and tile 2 have changed places.", swapped
         ),
         "tile-y-trailing-zero": Bad(
             "coder.end", "A zero byte too many in y of tile 2.",
