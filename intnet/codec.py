@@ -311,14 +311,24 @@ def decoded_strips(stream: container.Stream, model: Model, backend: str) -> Iter
 
     Raises ModelError, before anything is decoded, for a model that does not fit this size.
     """
-    header, latents = stream.header, backends.load(backend).latents
-    size, grid = (header.height, header.width), header.grid
-    check_sizes(model, size, ("prior", "synthesis"))
-    z = decode_z([tile.z for tile in stream.tiles], model, grid, header.minor)
+    header = stream.header
+    check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
+    z = decode_z([tile.z for tile in stream.tiles], model, header.grid, header.minor)
+    y = [tile.y for tile in stream.tiles]
+    decoder = tile_coding.SymbolDecoder(y, header.grid, model.y_tables, header.minor)
+    return reconstructed(header, z, decoder, model, backend)
+
+
+def reconstructed(
+    header: container.Header,
+    z: Array,
+    decoder: tile_coding.SymbolDecoder,
+    model: Model,
+    backend: str,
+) -> Iterator[Pixels]:
+    """Rows of samples from z and the symbols of y that decoder gives."""
+    size, latents = (header.height, header.width), backends.load(backend).latents
     picture = Reconstruction(model, header.quality, size, header.grey, backend)
-    decoder = tile_coding.SymbolDecoder(
-        [tile.y for tile in stream.tiles], grid, model.y_tables, header.minor
-    )
     for mean, index in prior_strips(model, z, *size, backend):
         tables = latents.table_indexes(
             index, model.scaling, header.quality, model.y_tables.n_tables
@@ -330,7 +340,12 @@ def decode_z(payloads: list[bytes], model: Model, grid: tiles.Grid, minor: int) 
     """Hyper-latents (ceil(h / 64), ceil(w / 64), Z) within the prior's input port."""
     z_port = port(model, "prior")
     z = tile_coding.decode_z(payloads, grid, model.z_tables, minor)
+    check_symbols_of_z(z, z_port)
+    return z.astype(DTYPES[z_port.dtype])
+
+
+def check_symbols_of_z(z: Int32Array, z_port: Port) -> None:
+    """Within the prior's input port. Raises StreamError."""
     if z.min() < z_port.lo or z.max() > z_port.hi:
         got = f"{z.min()}..{z.max()}"
         raise StreamError(f"stream, stage z: symbols {got}, must be in {z_port.lo}..{z_port.hi}")
-    return z.astype(DTYPES[z_port.dtype])

@@ -80,6 +80,20 @@ class Tile(NamedTuple):
     y: bytes
 
 
+class Entry(NamedTuple):
+    """Where the payloads of a tile lie in a stream, and their CRC-32."""
+
+    begin: int
+    middle: int  # where z ends and y begins
+    end: int
+    z_crc: int
+    y_crc: int
+
+    def of(self, data: bytes) -> Tile:
+        """Its payloads, of which a truncated stream lacks some."""
+        return Tile(data[self.begin : self.middle], data[self.middle : self.end])
+
+
 class Stream(NamedTuple):
     """A parsed stream: its header and its tiles, row by row."""
 
@@ -116,6 +130,19 @@ def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
     max_pixels: the caller's own limit; that of the format, MAX_PIXELS, holds in any case.
     Raises StreamError; nothing is allocated beyond slices of data.
     """
+    tiled = minor_version(data) == MINOR_TILED
+    return (unpack_tiles if tiled else unpack_whole)(data, max_pixels)
+
+
+def peek(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
+    """The header alone; of version 1.2, whatever became of the payloads. Raises StreamError."""
+    if minor_version(data) == MINOR_TILED:
+        return unpack_head(data, max_pixels)[0]
+    return unpack_whole(data, max_pixels).header
+
+
+def minor_version(data: bytes) -> int:
+    """Of a stream that is long enough and has magic and version of one that is read here."""
     if not data:
         raise StreamError("stream: empty, 0 bytes")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
@@ -128,7 +155,7 @@ def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
             f"stream: format version {major}.{minor}, this decoder reads {MAJOR}.0 to "
             f"{MAJOR}.{MINOR_TILED}"
         )
-    return (unpack_tiles if minor == MINOR_TILED else unpack_whole)(data, max_pixels)
+    return minor
 
 
 def unpack_whole(data: bytes, max_pixels: int) -> Stream:
@@ -145,6 +172,17 @@ def unpack_whole(data: bytes, max_pixels: int) -> Stream:
 
 def unpack_tiles(data: bytes, max_pixels: int) -> Stream:
     """Version 1.2."""
+    header, entries = unpack_head(data, max_pixels)
+    needed = entries[-1].end
+    if needed != len(data):
+        raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
+    z, y = ([payload_of(data, header, n, entries, stage) for n in range(len(entries))]
+            for stage in ("z", "y"))  # fmt: skip
+    return Stream(header, [Tile(*pair) for pair in zip(z, y, strict=True)])
+
+
+def unpack_head(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Header, list[Entry]]:
+    """Header and entries of version 1.2, whatever follows them. Raises StreamError."""
     (side,) = TILE_SIDE.unpack_from(data, FIXED.size)
     header, start = read_header(data, side, FIXED.size + TILE_SIDE.size, max_pixels)
     if not 1 <= side <= MAX_TILE:
@@ -154,20 +192,20 @@ def unpack_tiles(data: bytes, max_pixels: int) -> Stream:
     if end + U32.size > len(data):
         raise StreamError(f"stream: {len(data)} bytes, {tiles} tiles need more")
     check_crc("stream, header", data[:end], U32.unpack_from(data, end)[0])
-    entries = list(ENTRY.iter_unpack(data[start:end]))
-    needed = end + U32.size + sum(z_bytes + y_bytes for z_bytes, y_bytes, _, _ in entries)
-    if needed != len(data):
-        raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
-    found, begin = [], end + U32.size
-    for number, (z_bytes, y_bytes, z_crc, y_crc) in enumerate(entries):
-        middle, stop = begin + z_bytes, begin + z_bytes + y_bytes
-        tile = Tile(data[begin:middle], data[middle:stop])
-        name = header.grid.name(number)
-        check_crc(f"stream, {name}, stage z", tile.z, z_crc)
-        check_crc(f"stream, {name}, stage y", tile.y, y_crc)
-        found.append(tile)
-        begin = stop
-    return Stream(header, found)
+    entries, begin = [], end + U32.size
+    for z_bytes, y_bytes, z_crc, y_crc in ENTRY.iter_unpack(data[start:end]):
+        entries.append(Entry(begin, begin + z_bytes, begin + z_bytes + y_bytes, z_crc, y_crc))
+        begin = entries[-1].end
+    return header, entries
+
+
+def payload_of(data: bytes, header: Header, number: int, entries: list[Entry], stage: str) -> bytes:
+    """The payload of a tile at a stage, z or y, its checksum compared. Raises StreamError."""
+    entry = entries[number]
+    z, y = entry.of(data)
+    payload, crc = (z, entry.z_crc) if stage == "z" else (y, entry.y_crc)
+    check_crc(f"stream, {header.grid.name(number)}, stage {stage}", payload, crc)
+    return payload
 
 
 def check_crc(what: str, data: bytes, crc: int) -> None:

@@ -20,6 +20,7 @@ from intnet.program import Array
 from intnet.tiles import UNIT, Grid
 
 Y_STRIDE = 16
+Edges = tuple[bool, bool]
 SYMBOL_COST = 512  # multiply-accumulates that take as long as one symbol
 
 
@@ -61,11 +62,19 @@ def decode_z(
     rows, columns = (-(-side // UNIT) for side in grid[:2])
     z = np.empty((rows, columns, tables.n_tables), np.int32)
     for number, (area, payload) in enumerate(zip(grid.areas(UNIT), payloads, strict=True)):
-        shape = z[area].shape
         with stage("z", grid, number):
-            lanes = lanes_of(minor, math.prod(shape))
-            z[area] = rangecoder.decode(payload, z_indexes(shape), tables, lanes).reshape(shape)
+            z[area] = decode_tile_of_z(payload, z[area].shape[:2], tables, minor)
     return z
+
+
+def decode_tile_of_z(
+    payload: bytes, size: tuple[int, ...], tables: rangecoder.Tables, minor: int
+) -> Int32Array:
+    """z of a tile of `size`. Raises PayloadError."""
+    shape = *size, tables.n_tables
+    lanes = lanes_of(minor, math.prod(shape))
+    found: Int32Array = rangecoder.decode(payload, z_indexes(shape), tables, lanes)
+    return found.reshape(shape)
 
 
 class Rows:
@@ -143,39 +152,32 @@ class SymbolDecoder:
     ) -> None:
         self.rows, self.grid, self.tables, self.minor = Rows(grid), grid, tables, minor
         self.payloads = payloads
-        self.open: list[rangecoder.Decoder] = []
-
-    def begin(self, band: int, channels: int) -> None:
-        """Open the payloads of a row of tiles."""
-        columns = len(self.rows.columns)
-        self.open = []
-        for column in range(columns):
-            number = band * columns + column
-            lanes = lanes_of(self.minor, self.rows.size(band, column) * channels)
-            with stage("y", self.grid, number):
-                self.open.append(rangecoder.Decoder(self.payloads[number], self.tables, lanes))
+        self.open: dict[int, rangecoder.Decoder] = {}
 
     def pull(self, tables: Array) -> Int32Array:
         """The symbols of the next rows, from the table of each."""
         columns = self.rows.columns
-        symbols = np.empty(tables.shape, np.int32)
+        symbols = np.zeros(tables.shape, np.int32)
         for rows, band, first, last in self.rows.take(len(tables)):
-            if first:
-                self.begin(band, tables.shape[2])
 
-            def code(column: int, rows: slice = rows, band: int = band) -> None:
+            def code(column: int, rows: slice = rows, band: int = band, edges: Edges = (first, last)
+            ) -> None:  # fmt: skip
                 part = rows, slice(*columns[column])
-                with stage("y", self.grid, band * len(columns) + column):
-                    found = self.open[column].pull(tables[part].ravel())
-                symbols[part] = found.reshape(symbols[part].shape)
+                self.tile(band, column, tables[part], symbols[part], edges)
 
             self.rows.each(code, symbols[rows].size)
-            if last:
-                self.end(band)
         return symbols
 
-    def end(self, band: int) -> None:
-        """Nothing of the payloads is left."""
-        for column, decoder in enumerate(self.open):
-            with stage("y", self.grid, band * len(self.open) + column):
-                decoder.finish()
+    def tile(
+        self, band: int, column: int, tables: Array, symbols: Int32Array, edges: Edges
+    ) -> None:
+        """Fill symbols: the next rows of a tile; edges: whether they are its first, its last."""
+        number = band * len(self.rows.columns) + column
+        with stage("y", self.grid, number):
+            if edges[0]:
+                lanes = lanes_of(self.minor, self.rows.size(band, column) * tables.shape[2])
+                payload = self.payloads[number]
+                self.open[number] = rangecoder.Decoder(payload, self.tables, lanes)
+            symbols[...] = self.open[number].pull(tables.ravel()).reshape(symbols.shape)
+            if edges[1]:
+                self.open.pop(number).finish()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import BIN
+from PIL import Image
 from typer.testing import CliRunner
 
 from intnet import cli, codec, container, pictures, rate_search, shipped
@@ -157,6 +158,34 @@ def test_tiles(folder):
     assert Path("tiles.png").read_bytes() == Path("whole.png").read_bytes()
     refused = call("encode", "photo.png", "-o", "x.inic", "--tile", "65", code=2)
     assert "--tile 65: must be a multiple of 64" in refused.stderr
+
+
+def test_region_and_salvage(folder):
+    """A part is a part of the whole; a damaged stream gives the rest, names tiles, exits with 1."""
+    call("encode", "photo.png", "-o", "t.inic", "-q", "40", "--tile", "64")
+    call("decode", "t.inic", "-o", "whole.png")
+    report = only_json(call("decode", "t.inic", "-o", "p.png", "--region", "70,10,9,20", "--json"))
+    assert report["region"] == [70, 10, 9, 20]
+    with Image.open("whole.png") as whole, Image.open("p.png") as part:
+        assert part.tobytes() == whole.crop((70, 10, 79, 30)).tobytes()
+    data = bytearray(Path("t.inic").read_bytes())
+    data[-1] ^= 1
+    Path("t.inic").write_bytes(data)
+    last = only_json(call("info", "photo.inic", "--json"))
+    tiles = -(-last["width"] // 64) * -(-last["height"] // 64)
+    assert f"tile {tiles - 1} " in call("decode", "t.inic", "-o", "x.png", code=1).stderr
+    saved = call("decode", "t.inic", "-o", "s.png", "--salvage", "--json", code=1)
+    assert list(only_json(saved)["lost"]) == [str(tiles - 1)]
+    with Image.open("whole.png") as whole, Image.open("s.png") as part:
+        assert part.crop((0, 0, 30, 30)).tobytes() == whole.crop((0, 0, 30, 30)).tobytes()
+    for bad in ("1,2,3", "a,0,1,1", "-1,0,1,1"):
+        assert (
+            "must be X,Y,W,H"
+            in call("decode", "t.inic", "-o", "x.png", f"--region={bad}", code=2).stderr
+        )
+    outside = call("decode", "t.inic", "-o", "x.png", "--region", "0,0,1,99999", code=1)
+    assert "must be within 0 to" in outside.stderr
+    assert not Path("x.png").exists()
 
 
 def test_kmac_counts_by_hand(folder, tiny, tiny_path):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from intnet import container, files
 from intnet.commands import common
 from intnet.commands.encode import described, summary
+
+if TYPE_CHECKING:
+    from intnet.model_file import Model
+    from intnet.pictures import Pixels
 
 
 @common.verb
@@ -24,38 +28,100 @@ def decode(
     max_pixels: Annotated[
         int, typer.Option(min=1, max=container.MAX_PIXELS, help="Refuse larger pictures.")
     ] = container.MAX_PIXELS,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,W,H", help="This part of the picture, from the tiles it needs."),
+    ] = None,
     *,
+    salvage: Annotated[
+        bool,
+        typer.Option("--salvage", help="Of a damaged stream, the tiles that are intact; 1 if not."),
+    ] = False,
     as_json: common.Json = False,
 ) -> None:
     """Decode a stream. The model is found by the id in the stream, or given.
 
+    With --salvage, what a damaged tile determines is mid-grey, the tiles that are lost are listed,
+    and the exit code is 1 where there are any.
+
     \b
     intnet decode photo.inic -o photo.png
     intnet decode photo.inic -o - | display
+    intnet decode photo.inic -o part.png --region 100,50,64,32
     """
     from intnet import pictures
 
+    if region and salvage:
+        common.misuse("--region and --salvage exclude each other")
+    area = parse_region(region) if region else None
     if not pictures.writable(output):
         common.misuse(f"-o {output}: the suffix must be one of {', '.join(pictures.OUTPUTS)}")
     common.check_output(output, as_json=as_json)
     data = files.read(stream)
-    header = container.unpack(data, max_pixels).header
+    header = container.peek(data, max_pixels)
 
-    from intnet import codec, model_file, shipped
+    from intnet import model_file, shipped
 
     path = shipped.path_of(model) if model else shipped.find(header.model_id)
     loaded = model_file.load(path)
     started = time.perf_counter()
     with common.busy(f"decoding {files.label(stream)}", header.width * header.height):
-        pixels = codec.decode(data, [loaded], backend.value, max_pixels).pixels
+        pixels, lost = decoded(data, loaded, backend.value, max_pixels, area, salvage=salvage)
     seconds = time.perf_counter() - started
     pictures.write(output, pixels)
-    report = described(data, loaded, seconds) | {
+    report = described(header, len(data), loaded, seconds) | {
         "backend": backend.value,
         "verified": header.pixel_crc is not None,
         "pixel_sha256": hashlib.sha256(pixels.data).hexdigest(),
     }
+    if region:
+        report["region"] = area
+    if salvage:
+        report["lost"] = lost
     if as_json:
         common.print_json(report)
     else:
         common.say(summary(files.label(stream), report))
+        for why in lost.values():
+            common.say(f"lost: {why}")
+    if lost:
+        raise typer.Exit(common.FAILED)
+
+
+def parse_region(text: str) -> tuple[int, int, int, int]:
+    """X,Y,W,H: left, top, width and height, pixels."""
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
+        common.misuse(f"--region {text}: must be X,Y,W,H, whole numbers of pixels")
+    x, y, w, h = map(int, parts)
+    return x, y, w, h
+
+
+def decoded(
+    data: bytes,
+    model: Model,
+    backend: str,
+    max_pixels: int,
+    region: tuple[int, int, int, int] | None,
+    *,
+    salvage: bool,
+) -> tuple[Pixels, dict[int, str]]:
+    """The picture, or a region of it, and what is wrong with each tile that is lost."""
+    from intnet import codec
+
+    if salvage:
+        from intnet import salvage as salvaging
+
+        found = salvaging.decode(data, [model], backend, max_pixels)
+        return found.pixels, found.lost
+    if region is None:
+        return codec.decode(data, [model], backend, max_pixels).pixels, {}
+    from intnet import region as regions
+    from intnet.windows import Area
+
+    x, y, w, h = region
+    try:
+        area = Area((y, y + h), (x, x + w))
+        return regions.decode(data, [model], area, backend, max_pixels).pixels, {}
+    except ValueError as error:
+        common.fail(f"--region {x},{y},{w},{h}: {error}")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from intnet import files, tiles
+from intnet import container, files, tiles
 from intnet.commands import common
 
 if TYPE_CHECKING:
+    from intnet.container import Header
     from intnet.model_file import Model
     from intnet.pictures import Pixels
 
@@ -70,7 +71,11 @@ def encode(
         stream = coded(pixels, how, quality, target_bpp, max_bytes)
     seconds = time.perf_counter() - started
     files.write(output, stream)
-    report = described(stream, loaded, seconds) | {"backend": backend.value, "verified": verify}
+    header = container.peek(stream)
+    report = described(header, len(stream), loaded, seconds) | {
+        "backend": backend.value,
+        "verified": verify,
+    }
     if as_json:
         common.print_json(report)
     else:
@@ -108,11 +113,8 @@ def coded(
         common.fail(str(error))
 
 
-def described(stream: bytes, model: Model, seconds: float) -> dict[str, Any]:
-    """What the JSON of encode and decode has in common."""
-    from intnet import container
-
-    header = container.unpack(stream).header
+def described(header: Header, size: int, model: Model, seconds: float) -> dict[str, Any]:
+    """What the JSON of encode and decode has in common; size: bytes of the stream."""
     return {
         "width": header.width,
         "height": header.height,
@@ -120,8 +122,8 @@ def described(stream: bytes, model: Model, seconds: float) -> dict[str, Any]:
         "quality": header.quality,
         "model": model.name,
         "model_id": header.model_id.hex(),
-        "stream_bytes": len(stream),
-        "bpp": round(8 * len(stream) / (header.width * header.height), 6),
+        "stream_bytes": size,
+        "bpp": round(8 * size / (header.width * header.height), 6),
         "seconds": round(seconds, 4),
     }
 

@@ -1,0 +1,160 @@
+"""What a damaged stream of tiles still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from intnet import codec, container, tile_coding
+from intnet.container import Entry, Header
+from intnet.errors import StreamError
+from intnet.latents import Int32Array
+from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
+from intnet.program import DTYPES, Array
+from intnet.rows import COLUMNS, ROWS
+from intnet.windows import Area, reached
+
+MARK = 128  # the sample of what is lost
+Lost = dict[int, str]  # tile -> why
+
+
+class Salvaged(NamedTuple):
+    """pixels: uint8 (h, w, 1 or 3), MARK where not exact. exact: bool (h, w): as was encoded.
+
+    lost: what is wrong with each tile that is lost.
+    """
+
+    pixels: codec.Pixels
+    exact: npt.NDArray[np.bool_]
+    lost: Lost
+    header: Header
+
+
+def decode(
+    stream: bytes,
+    models: Iterable[Model],
+    backend: str = "numba",
+    max_pixels: int = container.MAX_PIXELS,
+) -> Salvaged:
+    """Decode the tiles that are intact; the samples that they alone determine are exact.
+
+    Raises StreamError where the head of the stream is damaged, or where it has one tile and that is
+    damaged; ModelError as `codec.decode` does.
+    """
+    if container.minor_version(stream) != container.MINOR_TILED:
+        pixels, header = codec.decode(stream, models, backend, max_pixels)
+        return Salvaged(pixels, np.ones(pixels.shape[:2], np.bool_), {}, header)
+    header, entries = container.unpack_head(stream, max_pixels)
+    model = codec.choose(models, header.model_id)
+    codec.check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
+    z, lost = intact_z(stream, header, entries, model)
+    lost |= without_z(header, model, lost)
+    y = []
+    for number in range(len(entries)):
+        y.append(b"")
+        if number not in lost:
+            try:
+                y[-1] = container.payload_of(stream, header, number, entries, "y")
+            except StreamError as error:
+                lost[number] = str(error)
+    decoder = Forgiving(y, header, model, lost)
+    pixels = np.concatenate(list(codec.reconstructed(header, z, decoder, model, backend)))
+    exact = exact_samples(header, model, lost)
+    pixels[~exact] = MARK
+    return Salvaged(pixels, exact, dict(sorted(lost.items())), header)
+
+
+def intact_z(
+    stream: bytes, header: Header, entries: list[Entry], model: Model
+) -> tuple[Array, Lost]:
+    """z, as near to 0 as may be where it is lost, and the tiles that lost it."""
+    z_port = codec.port(model, "prior")
+    size = codec.cells(header.height, Z_STRIDE), codec.cells(header.width, Z_STRIDE)
+    z = np.full((*size, z_port.channels), min(max(0, z_port.lo), z_port.hi), np.int32)
+    lost: Lost = {}
+    for number, area in enumerate(header.grid.areas(Z_STRIDE)):
+        try:
+            payload = container.payload_of(stream, header, number, entries, "z")
+            with tile_coding.stage("z", header.grid, number):
+                found = tile_coding.decode_tile_of_z(
+                    payload, z[area].shape[:2], model.z_tables, header.minor
+                )
+            codec.check_symbols_of_z(found, z_port)
+        except StreamError as error:
+            lost[number] = str(error)
+        else:
+            z[area] = found
+    return z.astype(DTYPES[z_port.dtype]), lost
+
+
+def without_z(header: Header, model: Model, lost: Lost) -> Lost:
+    """Tiles whose tables depend on z of those lost."""
+    found: Lost = {}
+    for number, tile in areas(header, Z_STRIDE).items():
+        if number in lost:
+            touched = affected(model, "prior", tile, header, Z_STRIDE)
+            for other, area in areas(header, Y_STRIDE).items():
+                if overlap(touched, area) and other not in lost:
+                    name = header.grid.name(other)
+                    found[other] = f"stream, {name}: needs z of {header.grid.name(number)}"
+    return found
+
+
+def exact_samples(header: Header, model: Model, lost: Lost) -> npt.NDArray[np.bool_]:
+    """(height, width): False where a sample depends on a tile that is lost."""
+    exact = np.ones((header.height, header.width), np.bool_)
+    for number, tile in areas(header, Y_STRIDE).items():
+        if number in lost:
+            exact[affected(model, "synthesis", tile, header, Y_STRIDE).slices] = False
+    return exact
+
+
+def areas(header: Header, stride: int) -> dict[int, Area]:
+    """Every tile in cells of stride pixels."""
+    spans = enumerate(header.grid.areas(stride))
+    return {n: Area((r.start, r.stop), (c.start, c.stop)) for n, (r, c) in spans}
+
+
+def overlap(a: Area, b: Area) -> bool:
+    """Have cells in common."""
+    return all(p[0] < q[1] and q[0] < p[1] for p, q in zip(a, b, strict=True))
+
+
+def affected(model: Model, program: str, area: Area, header: Header, stride: int) -> Area:
+    """What the outputs of a program compute from an area of its input, of stride pixels a cell."""
+    size = codec.cells(header.height, stride), codec.cells(header.width, stride)
+    times = {"prior": Z_STRIDE // Y_STRIDE, "synthesis": Y_STRIDE}[program]
+    rows, columns = (
+        reached(model.programs[program], span, size, axis, times)
+        for axis, span in zip((ROWS, COLUMNS), area, strict=True)
+    )
+    return Area(rows, columns)
+
+
+class Forgiving(tile_coding.SymbolDecoder):
+    """Symbols are 0 in tiles that are lost; those that turn out to be so are added to them."""
+
+    def __init__(self, y: list[bytes], header: Header, model: Model, lost: Lost) -> None:
+        super().__init__(y, header.grid, model.y_tables, header.minor)
+        self.lost: Lost = lost
+
+    def tile(
+        self,
+        band: int,
+        column: int,
+        tables: Array,
+        symbols: Int32Array,
+        edges: tile_coding.Edges,
+    ) -> None:
+        """As its base has it, but nothing raised."""
+        number = band * len(self.rows.columns) + column
+        if number not in self.lost:
+            try:
+                super().tile(band, column, tables, symbols, edges)
+            except StreamError as error:
+                self.lost[number] = str(error)
+                self.open.pop(number, None)
+                symbols[...] = 0
