@@ -1469,11 +1469,12 @@ class Stream(NamedTuple):
     height: int
     pixel_crc: int | None
     tiles: list[Tile]
+    chunks: dict[bytes, bytes]
 
 
 # [stream.layout]
-# > A stream is a header, the payloads of its tiles and its checksums, nothing before, between or
-# > after. At least 34 bytes.
+# > A stream is a header, the payloads of its tiles, its chunks and its checksums, nothing before,
+# > between or after. At least 34 bytes.
 # [stream.header.magic]
 # > `magic` | 0 | 6 | 89 49 4e 0d 0a 1a | exactly that |
 # [stream.crc]
@@ -1495,9 +1496,10 @@ def read_stream(data: bytes) -> Stream:
     # [stream.layout]
     # > | 1 | `pixel_crc` is there |
     # [stream.header.reserved]
-    # > 2 to 7 | reserved, 0 |
+    # > 3 to 7; 2 as well in versions 1.0 and 1.1 | reserved, 0 |
     flags, quality = data[16], data[17]
-    need(flags <= 3, "reserved flags", "stream.header.reserved", StreamError)
+    allowed = 7 if minor == 2 else 3
+    need(flags <= allowed, "reserved flags", "stream.header.reserved", StreamError)
     need(quality <= 63, "quality", "stream.header.quality", StreamError)
     width, height = number(data[18:22]), number(data[22:26])
     need_picture_size(width, height)
@@ -1508,8 +1510,10 @@ def read_stream(data: bytes) -> Stream:
     need(len(data) >= begin + 4, "no pixel_crc", "stream.header.pixel_crc", StreamError)
     pixel_crc = number(data[at:begin]) if flags & 2 else None
     read = read_tiles if minor == 2 else read_whole
-    tiles = read(data, begin, height, width)
-    return Stream(minor, data[8:16], bool(flags & 1), quality, width, height, pixel_crc, tiles)
+    tiles, chunks = read(data, begin, height, width)
+    return Stream(
+        minor, data[8:16], bool(flags & 1), quality, width, height, pixel_crc, tiles, chunks
+    )  # fmt: skip
 
 
 # [stream.checksum]
@@ -1526,11 +1530,13 @@ def need_checksum(data: bytes) -> None:
 # [stream.header.z_bytes]
 # > `z_bytes` | 26 | 4, little-endian | bytes of the z payload | at most what there is before
 # > the checksum |
-def read_whole(data: bytes, z_begin: int, height: int, width: int) -> list[Tile]:
+def read_whole(
+    data: bytes, z_begin: int, height: int, width: int
+) -> tuple[list[Tile], dict[bytes, bytes]]:
     """The one tile of versions 1.0 and 1.1."""
     y_begin = z_begin + number(data[26:30])
     need(y_begin <= len(data) - 4, "z_bytes", "stream.header.z_bytes", StreamError)
-    return [Tile(0, height, 0, width, data[z_begin:y_begin], data[y_begin:-4])]
+    return [Tile(0, height, 0, width, data[z_begin:y_begin], data[y_begin:-4])], {}
 
 
 # [decode.tiles]
@@ -1549,8 +1555,18 @@ def tile_area(n: int, tile: int, h: int, w: int) -> list[int]:
 # [stream.tile.head_crc]
 # > `head_crc` | e + 16 * N | 4, little-endian | CRC-32 of every byte before it, magic included |
 # > exactly that |
-def read_tiles(data: bytes, begin: int, height: int, width: int) -> list[Tile]:
-    """The tiles of version 1.2."""
+def read_tiles(
+    data: bytes, begin: int, height: int, width: int
+) -> tuple[list[Tile], dict[bytes, bytes]]:
+    """The tiles and chunks of version 1.2."""
+    # [stream.header.chunk_bytes]
+    # > `chunk_bytes` | 28 or 32 | 4 or 0, little-endian | only where flags bit 2 is set: bytes of
+    # > all chunks | any |
+    chunk_bytes = 0
+    if data[16] & 4:
+        at, begin = begin, begin + 4
+        need(len(data) >= begin, "no chunk_bytes", "stream.header.chunk_bytes", StreamError)
+        chunk_bytes = number(data[at:begin])
     side = number(data[26:28])
     need(side >= 1, "tile", "stream.header.tile", StreamError)
     tiles = ceil_div(height, 64 * side) * ceil_div(width, 64 * side)
@@ -1563,8 +1579,9 @@ def read_tiles(data: bytes, begin: int, height: int, width: int) -> list[Tile]:
     ]
     # [stream.tile.payloads]
     # > the sum of all `z_bytes` and `y_bytes` | for each tile, z payload, then y payload, section 6
-    # > | the stream ends with them |
-    sizes_fit = len(data) == end + 4 + sum(z + y for z, y in lengths)
+    # [stream.header.chunks]
+    # > chunks | after them | `chunk_bytes`, or 0 | below | the stream ends with them |
+    sizes_fit = len(data) == end + 4 + sum(z + y for z, y in lengths) + chunk_bytes
     need(sizes_fit, "payloads are longer or shorter", "stream.tile.payloads", StreamError)
     found, at = [], end + 4
     for n, (z_bytes, y_bytes) in enumerate(lengths):
@@ -1578,7 +1595,39 @@ def read_tiles(data: bytes, begin: int, height: int, width: int) -> list[Tile]:
         need(zlib.crc32(z) == number(entry[8:12]), "z_crc", "stream.tile.z_crc", StreamError)
         need(zlib.crc32(y) == number(entry[12:]), "y_crc", "stream.tile.y_crc", StreamError)
         found.append(Tile(*tile_area(n, side, height, width), z, y))
-    return found
+    return found, read_chunks(data[at:])
+
+
+# [stream.chunks]
+# > Chunks, each directly after the one before; there may be none:
+# [stream.chunk.types]
+# > Each occurs at most once. Of other types, those that begin with a small letter are passed over.
+def read_chunks(data: bytes) -> dict[bytes, bytes]:
+    """The data of the types that are known."""
+    known = {b"ALPH", b"iccp", b"exif"}
+    chunks: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(data):
+        need(len(data) >= at + 12, "a chunk is cut", "stream.chunks", StreamError)
+        kind, size, crc = data[at : at + 4], number(data[at + 4 : at + 8]), data[at + 8 : at + 12]
+        # [stream.chunk.type]
+        # > letters A to Z, a to z, in ASCII | a capital first only where the decoder knows the type
+        letters = all(65 <= c <= 90 or 97 <= c <= 122 for c in kind)
+        need(letters, "no letters", "stream.chunk.type", StreamError)
+        # [stream.chunk.size]
+        # > bytes of `data` | at most what there is of `chunk_bytes` |
+        need(len(data) >= at + 12 + size, "size", "stream.chunk.size", StreamError)
+        content = data[at + 12 : at + 12 + size]
+        # [stream.chunk.crc]
+        # > CRC-32 of `type` and `data` | exactly that |
+        fits = zlib.crc32(kind + content) == number(crc)
+        need(fits, "crc of a chunk", "stream.chunk.crc", StreamError)
+        need(kind in known or kind[0] >= 97, "critical", "stream.chunk.type", StreamError)
+        need(kind not in chunks, "twice", "stream.chunk.types", StreamError)
+        if kind in known:
+            chunks[kind] = content
+        at += 12 + size
+    return chunks
 
 
 # [stream.header.width]
@@ -1753,6 +1802,30 @@ def luma(r: int, g: int, b: int) -> int:
     return (r + 2 * g + b + 2) >> 2
 
 
+# [decode.alpha]
+# > Step 10, only where there is a chunk `ALPH`: its data is a zlib stream (RFC 1950) of exactly
+# > h * w bytes d, row-major, which ends where the chunk ends.
+# [decode.alpha]
+# > The alpha of row 0 is d[0, x], that of row y > 0 is (alpha[y - 1, x] + d[y, x]) mod 256. It
+# > becomes the last channel,
+def decode_alpha(data: bytes, height: int, width: int) -> list[list[int]]:
+    """Step 10."""
+    inflater = zlib.decompressobj()
+    try:
+        d = inflater.decompress(data, height * width + 1)  # no more, whatever is in it
+    except zlib.error as error:
+        raise StreamError(str(error), "decode.alpha") from None
+    need(len(d) == height * width, "samples of alpha", "decode.alpha", StreamError)
+    ends = inflater.eof and not inflater.unused_data
+    need(ends, "the end of alpha", "decode.alpha", StreamError)
+    rows: list[list[int]] = []
+    above = [0] * width
+    for y in range(height):
+        above = [(a + d[y * width + x]) % 256 for x, a in enumerate(above)]
+        rows.append(above)
+    return rows
+
+
 class Picture(NamedTuple):
     """What decoding gives, and every stage on the way."""
 
@@ -1789,17 +1862,23 @@ def decode(data: bytes, model: Model) -> Picture:
     pixels = cut(x_hat, stream.height, stream.width)
     if stream.grey:
         pixels = [[[luma(*sample)] for sample in row] for row in pixels]
-    # [decode.output]
-    # > The result is height, width, 1 or 3 channels, and the samples, row-major, channels last.
-    samples = bytes(flat(pixels))
     # [decode.pixel_crc]
     # > Step 9, only where `pixel_crc` is there: the CRC-32 of the samples, one byte each,
     # > row-major, channels last (after step 8 for grey), must equal it.
-    fits = stream.pixel_crc is None or zlib.crc32(samples) == stream.pixel_crc
+    fits = stream.pixel_crc is None or zlib.crc32(bytes(flat(pixels))) == stream.pixel_crc
     need(fits, "the CRC of the samples is another", "decode.pixel_crc", StreamError)
+    if b"ALPH" in stream.chunks:
+        alpha = decode_alpha(stream.chunks[b"ALPH"], stream.height, stream.width)
+        pixels = [
+            [[*sample, a] for sample, a in zip(row, above, strict=True)]
+            for row, above in zip(pixels, alpha, strict=True)
+        ]
+    # [decode.output]
+    # > The result is height, width, 1 to 4 channels, and the samples, row-major, channels last.
+    samples = bytes(flat(pixels))
     made = (z, mean, index, table, symbols, y_hat, x_hat, pixels)
     names = ("z", "mean", "index", "table", "symbols", "y_hat", "x_hat", "pixels")
-    channels = 1 if stream.grey else 3
+    channels = len(pixels[0][0])
     return Picture(
         stream.height, stream.width, channels, samples, dict(zip(names, made, strict=True))
     )

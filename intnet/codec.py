@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 import rangecoder
-from intnet import backends, container, tile_coding, tiles
+from intnet import alpha, backends, chunks, container, tile_coding, tiles
 from intnet.backends.execute import Stream
+from intnet.chunks import Chunk, Chunks
 from intnet.errors import ModelError, StreamError
 from intnet.latents import Int32Array
 from intnet.model_file import PROGRAMS, QUALITIES, Y_STRIDE, Z_STRIDE, Model, check_size
@@ -32,7 +33,7 @@ STRIP = 2**20  # pixels in a strip, as far as 64 rows allow
 class Analysed(NamedTuple):
     """A picture seen through the encoder's networks; every quality is coded from it.
 
-    y: (ceil(h / 16), ceil(w / 16), M); z: (ceil(h / 64), ceil(w / 64), Z).
+    y: (ceil(h / 16), ceil(w / 16), M); z: (ceil(h / 64), ceil(w / 64), Z); alpha: (h, w), if any.
     """
 
     y: Array
@@ -40,10 +41,11 @@ class Analysed(NamedTuple):
     height: int
     width: int
     grey: bool
+    alpha: Pixels | None = None
 
 
 class Decoded(NamedTuple):
-    """Samples uint8 (h, w, 1 or 3) and the header they came with."""
+    """Samples uint8 (h, w, 1 to 4), as encoded, and the header they came with."""
 
     pixels: Pixels
     header: container.Header
@@ -119,13 +121,15 @@ def prior(model: Model, z: Array, height: int, width: int, backend: str) -> list
 
 
 def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
-    """Run the encoder's networks on uint8 samples (h, w, 1 or 3). Raises ValueError for others.
+    """Run the encoder's networks on uint8 samples (h, w, 1 to 4). Raises ValueError for others.
 
+    Two channels are grey and alpha, four are RGB and alpha; alpha is kept as it is.
     Raises ModelError for a model that does not fit this size of picture.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
         got = f"{pixels.dtype} {pixels.shape}"
-        raise ValueError(f"pixels: {got}, must be uint8 (height, width, 1 or 3)")
+        raise ValueError(f"pixels: {got}, must be uint8 (height, width, 1 to 4)")
+    pixels, transparency = split(pixels)
     height, width, channels = pixels.shape
     if min(height, width) < 1 or height * width > container.MAX_PIXELS:
         raise ValueError(f"pixels: {width}x{height}, must be 1 to {container.MAX_PIXELS} pixels")
@@ -143,7 +147,14 @@ def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
         y[done : done + len(part)] = part[: grid[0] - done, : grid[1]]
         done += len(part)
         z += push(hyper, part)
-    return Analysed(y, np.concatenate(z), height, width, channels == 1)
+    return Analysed(y, np.concatenate(z), height, width, channels == 1, transparency)
+
+
+def split(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
+    """(h, w, 1 or 3) of grey or RGB, and alpha (h, w) if there is any."""
+    if pixels.shape[2] in (1, 3):
+        return pixels, None
+    return pixels[..., :-1], np.ascontiguousarray(pixels[..., -1])
 
 
 def padded(pixels: Pixels, begin: int, end: int) -> Pixels:
@@ -185,16 +196,21 @@ def code(
     *,
     verify: bool = False,
     tile: int = tiles.DEFAULT,
+    ancillary: Chunks = (),
 ) -> bytes:
     """The stream of an analysed picture at a quality 0..63.
 
     verify: also decode, and store the CRC-32 of the samples in the stream. tile: pixels along a
-    side of what is coded on its own, a multiple of 64; 0: the whole picture at once.
+    side of what is coded on its own, a multiple of 64; 0: the whole picture at once. ancillary:
+    chunks that go with the picture, an ICC profile or EXIF.
     """
     if not 0 <= quality < QUALITIES:
         raise ValueError(f"quality: {quality}, must be in 0..{QUALITIES - 1}")
     check_z(a.z)
-    grid = tiles.grid_of(a.height, a.width, tile)
+    extra = ancillary
+    if a.alpha is not None:
+        extra = (Chunk(chunks.ALPHA, alpha.encode(a.alpha)), *ancillary)
+    grid = tiles.grid_of(a.height, a.width, tile, always=bool(extra))
     encoder, size, crc = tile_coding.SymbolEncoder(grid, model.y_tables), (a.height, a.width), 0
     picture = Reconstruction(model, quality, size, a.grey, backend) if verify else None
     for symbols, tables, mean in symbol_strips(a, model, quality, backend):
@@ -204,7 +220,7 @@ def code(
     minor = container.MINOR_TILED if grid.side else container.MINOR
     header = container.Header(
         model.model_id, quality, a.width, a.height, a.grey, crc if verify else None, minor,
-        grid.side,
+        grid.side, extra,
     )  # fmt: skip
     payloads = zip(tile_coding.encode_z(a.z, grid, model.z_tables), encoder.payloads, strict=True)
     return container.pack(container.Stream(header, [container.Tile(z, y) for z, y in payloads]))
@@ -227,13 +243,14 @@ def encode(
     *,
     verify: bool = False,
     tile: int = tiles.DEFAULT,
+    ancillary: Chunks = (),
 ) -> bytes:
-    """uint8 samples (h, w, 1 or 3) to a stream; see `code`.
+    """uint8 samples (h, w, 1 to 4) to a stream; see `analyse` and `code`.
 
     Raises ValueError for other samples, quality or tile.
     """
     a = analyse(pixels, model, backend)
-    return code(a, model, quality, backend, verify=verify, tile=tile)
+    return code(a, model, quality, backend, verify=verify, tile=tile, ancillary=ancillary)
 
 
 class Reconstruction:
@@ -293,10 +310,10 @@ def decode(
     """
     parsed = container.unpack(stream, max_pixels)
     header, model = parsed.header, choose(models, parsed.header.model_id)
-    pixels = np.empty((header.height, header.width, 1 if header.grey else 3), np.uint8)
+    pixels = canvas(header)
     done = crc = 0
     for rows in decoded_strips(parsed, model, backend):
-        pixels[done : done + len(rows)] = rows
+        pixels[done : done + len(rows), :, : rows.shape[2]] = rows
         done += len(rows)
         crc = zlib.crc32(rows.data, crc)
     if header.pixel_crc is not None and crc != header.pixel_crc:
@@ -304,6 +321,25 @@ def decode(
             f"stream: decoded samples have CRC {crc:08x}, encoder saw {header.pixel_crc:08x}"
         )
     return Decoded(pixels, header)
+
+
+def canvas(header: container.Header) -> Pixels:
+    """Samples uint8 (h, w, 1 to 4): of the picture's size, alpha filled in, the rest not yet.
+
+    Raises StreamError for alpha that is malformed.
+    """
+    colours, transparency = 1 if header.grey else 3, transparency_of(header)
+    if transparency is None:
+        return np.empty((header.height, header.width, colours), np.uint8)
+    pixels = np.empty((header.height, header.width, colours + 1), np.uint8)
+    pixels[..., colours] = transparency
+    return pixels
+
+
+def transparency_of(header: container.Header) -> Pixels | None:
+    """Alpha (h, w), if there is any. Raises StreamError."""
+    data = chunks.of_type(header.chunks, chunks.ALPHA)
+    return None if data is None else alpha.decode(data, header.height, header.width)
 
 
 def decoded_strips(stream: container.Stream, model: Model, backend: str) -> Iterator[Pixels]:

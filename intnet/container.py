@@ -5,7 +5,7 @@ Little-endian. Offsets in bytes:
     0   6  magic 89 'I' 'N' 0D 0A 1A     damaged by any text-mode transfer
     6   1  major version, 1              7   1  minor version, 0, 1 or 2
     8   8  model id                      first 8 bytes of the model's SHA-256
-   16   1  flags                         bit 0: grey, bit 1: pixel CRC present, others zero
+   16   1  flags                         bit 0: grey, 1: pixel CRC, 2: chunks, others zero
    17   1  quality                       0..63
    18   4  width                         22   4  height
 
@@ -20,9 +20,11 @@ Version 1.2 has tiles, row by row, each on its own:
 
    26   2  side of a tile in units of 64 pixels
    28   4  CRC-32 of the decoded samples, only with flag bit 1
+   ..   4  bytes of all chunks, only with flag bit 2
    ..  16  for each tile: bytes of its z payload, of its y payload, CRC-32 of z, of y
    ..   4  CRC-32 of everything before it
    ..      for each tile: z payload, y payload
+   ..      chunks, only with flag bit 2; see `intnet.chunks`
 
 Version 1.0 has one lane in each payload, the later ones `rangecoder.lanes_for` its symbols. 1.1 is
 written for one tile and 1.2 for more; all are read. CRC-32 is that of zlib and PNG: every language
@@ -35,13 +37,15 @@ import struct
 import zlib
 from typing import NamedTuple
 
+from intnet import chunks
+from intnet.chunks import Chunks
 from intnet.errors import StreamError
 from intnet.tiles import MAX_SIDE as MAX_TILE
 from intnet.tiles import Grid
 
 MAGIC = b"\x89IN\r\n\x1a"
 MAJOR, MINOR, MINOR_TILED = 1, 1, 2
-GREY, PIXEL_CRC = 1, 2
+GREY, PIXEL_CRC, CHUNKS = 1, 2, 4
 QUALITIES = 64
 MAX_PIXELS = 2**28
 MAX_SIDE = 2**24
@@ -49,6 +53,7 @@ FIXED = struct.Struct("<6sBB8sBBII")
 TILE_SIDE = struct.Struct("<H")
 ENTRY = struct.Struct("<IIII")
 U32 = struct.Struct("<I")
+FLAGS_AT = 16
 SMALLEST = FIXED.size + 2 * U32.size
 
 
@@ -56,6 +61,7 @@ class Header(NamedTuple):
     """What a stream says of itself. pixel_crc is None where the encoder did not verify.
 
     tile: side of a tile in units of 64 pixels, 1..65535; 0: one tile, the whole picture.
+    chunks: alpha, ICC profile, EXIF and others; only with tiles.
     """
 
     model_id: bytes
@@ -66,6 +72,13 @@ class Header(NamedTuple):
     pixel_crc: int | None
     minor: int = MINOR
     tile: int = 0
+    chunks: Chunks = ()
+
+    @property
+    def channels(self) -> int:
+        """1 to 4: grey or RGB, and alpha."""
+        alpha = chunks.of_type(self.chunks, chunks.ALPHA) is not None
+        return (1 if self.grey else 3) + alpha
 
     @property
     def grid(self) -> Grid:
@@ -109,6 +122,7 @@ def pack(stream: Stream) -> bytes:
     head, tiles = stream
     crc = b"" if head.pixel_crc is None else U32.pack(head.pixel_crc)
     flags = GREY * head.grey | PIXEL_CRC * (head.pixel_crc is not None)
+    flags |= CHUNKS * bool(head.chunks)
     fixed = FIXED.pack(
         MAGIC, MAJOR, head.minor, head.model_id, flags, head.quality, head.width, head.height
     )
@@ -116,7 +130,10 @@ def pack(stream: Stream) -> bytes:
     if not head.tile:
         return sealed(fixed + U32.pack(len(tiles[0].z)) + crc + payloads)
     entries = (ENTRY.pack(len(z), len(y), zlib.crc32(z), zlib.crc32(y)) for z, y in tiles)
-    return sealed(fixed + TILE_SIDE.pack(head.tile) + crc + b"".join(entries)) + payloads
+    more = chunks.pack(head.chunks)
+    extra = U32.pack(len(more)) if more else b""
+    fixed += TILE_SIDE.pack(head.tile) + crc + extra
+    return sealed(fixed + b"".join(entries)) + payloads + more
 
 
 def sealed(data: bytes) -> bytes:
@@ -172,31 +189,36 @@ def unpack_whole(data: bytes, max_pixels: int) -> Stream:
 
 def unpack_tiles(data: bytes, max_pixels: int) -> Stream:
     """Version 1.2."""
-    header, entries = unpack_head(data, max_pixels)
-    needed = entries[-1].end
+    header, entries, chunk_bytes = unpack_head(data, max_pixels)
+    needed = entries[-1].end + chunk_bytes
     if needed != len(data):
         raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
     z, y = ([payload_of(data, header, n, entries, stage) for n in range(len(entries))]
             for stage in ("z", "y"))  # fmt: skip
-    return Stream(header, [Tile(*pair) for pair in zip(z, y, strict=True)])
+    found = chunks.unpack(data[entries[-1].end :])
+    return Stream(header._replace(chunks=found), [Tile(*pair) for pair in zip(z, y, strict=True)])
 
 
-def unpack_head(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Header, list[Entry]]:
-    """Header and entries of version 1.2, whatever follows them. Raises StreamError."""
+def unpack_head(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Header, list[Entry], int]:
+    """Header, entries and bytes of chunks of version 1.2, whatever follows. Raises StreamError."""
     (side,) = TILE_SIDE.unpack_from(data, FIXED.size)
     header, start = read_header(data, side, FIXED.size + TILE_SIDE.size, max_pixels)
     if not 1 <= side <= MAX_TILE:
         raise StreamError(f"stream: tiles of {side} units, must be in 1..{MAX_TILE}")
+    chunk_bytes = 0
+    if data[FLAGS_AT] & CHUNKS:
+        need_room(data, start + U32.size, "the length of its chunks")
+        (chunk_bytes,) = U32.unpack_from(data, start)
+        start += U32.size
     tiles = header.grid.tiles
     end = start + ENTRY.size * tiles
-    if end + U32.size > len(data):
-        raise StreamError(f"stream: {len(data)} bytes, {tiles} tiles need more")
+    need_room(data, end + U32.size, f"{tiles} tiles")
     check_crc("stream, header", data[:end], U32.unpack_from(data, end)[0])
     entries, begin = [], end + U32.size
     for z_bytes, y_bytes, z_crc, y_crc in ENTRY.iter_unpack(data[start:end]):
         entries.append(Entry(begin, begin + z_bytes, begin + z_bytes + y_bytes, z_crc, y_crc))
         begin = entries[-1].end
-    return header, entries
+    return header, entries, chunk_bytes
 
 
 def payload_of(data: bytes, header: Header, number: int, entries: list[Entry], stage: str) -> bytes:
@@ -218,22 +240,28 @@ def check_crc(what: str, data: bytes, crc: int) -> None:
 def read_header(data: bytes, tile: int, at: int, max_pixels: int) -> tuple[Header, int]:
     """The header, checked, and where it ends; at: where the CRC of the samples would be."""
     _, _, minor, model_id, flags, quality, width, height = FIXED.unpack_from(data)
-    check_header(flags, quality, width, height, max_pixels)
+    check_header(flags, quality, width, height, max_pixels, minor)
     if not flags & PIXEL_CRC:
         return Header(model_id, quality, width, height, bool(flags & GREY), None, minor, tile), at
-    if at + U32.size > len(data):
-        raise StreamError(f"stream: {len(data)} bytes, the CRC of the samples needs more")
+    need_room(data, at + U32.size, "the CRC of the samples")
     (crc,) = U32.unpack_from(data, at)
     header = Header(model_id, quality, width, height, bool(flags & GREY), crc, minor, tile)
     return header, at + U32.size
 
 
-def check_header(flags: int, quality: int, width: int, height: int, max_pixels: int) -> None:
+def need_room(data: bytes, end: int, what: str) -> None:
+    """There are `end` bytes."""
+    if end > len(data):
+        raise StreamError(f"stream: {len(data)} bytes, {what} need {end}")
+
+
+def check_header(
+    flags: int, quality: int, width: int, height: int, max_pixels: int, minor: int
+) -> None:
     """Reserved bits, ranges and the size limit."""
-    if flags & ~(GREY | PIXEL_CRC):
-        raise StreamError(
-            f"stream: flags {flags:#04x}, bits other than {GREY | PIXEL_CRC:#04x} must be 0"
-        )
+    allowed = GREY | PIXEL_CRC | CHUNKS * (minor == MINOR_TILED)
+    if flags & ~allowed:
+        raise StreamError(f"stream: flags {flags:#04x}, bits other than {allowed:#04x} must be 0")
     if quality >= QUALITIES:
         raise StreamError(f"stream: quality {quality}, must be in 0..{QUALITIES - 1}")
     for name, side in (("width", width), ("height", height)):

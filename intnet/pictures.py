@@ -1,7 +1,7 @@
-"""Pictures in and out with Pillow: 8-bit grey or RGB samples, nothing silently reduced.
+"""Pictures in and out with Pillow: 8-bit grey or RGB, with alpha or not, nothing silently reduced.
 
 In: PNG, JPEG, WebP, TIFF, PPM/PGM, told by their content. Out: PNG, PPM/PGM, told by the suffix.
-Whatever cannot be kept (alpha, 16 bits, CMYK, several frames) is refused rather than dropped.
+Whatever cannot be kept (16 bits, CMYK, several frames) is refused rather than dropped.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,21 +26,45 @@ OUTPUTS = {".png": "PNG", ".ppm": "PPM", ".pgm": "PPM", ".pnm": "PPM"}
 # zlib's default is 6. Level 3 takes 0.4 of its time and makes decoded pictures 3 % larger (Kodak at
 # quality 32; 6 % at quality 10).
 OPTIONS: dict[str, dict[str, int]] = {"PNG": {"compress_level": 3}, "PPM": {}}
-ALLOWED = "allowed: 8-bit grey or RGB without transparency"
-CONVERTED = {"1": "L", "P": "RGB", "L": "L", "RGB": "RGB"}
+ALLOWED = "allowed: 8-bit grey or RGB, with alpha or without"
+CONVERTED = {"1": "L", "P": "RGB", "L": "L", "RGB": "RGB", "LA": "LA", "RGBA": "RGBA"}
+WITH_ALPHA = {"1": "LA", "P": "RGBA", "PA": "RGBA", "L": "LA", "RGB": "RGBA", "LA": "LA",
+              "RGBA": "RGBA"}  # fmt: skip
+
+
+class Picture(NamedTuple):
+    """Samples uint8 (h, w, 1 to 4), and what a picture file says of them; empty where nothing.
+
+    Two channels are grey and alpha, four are RGB and alpha. exif: without an orientation, which
+    the samples have been turned by.
+    """
+
+    pixels: Pixels
+    icc: bytes = b""
+    exif: bytes = b""
 
 
 def read(source: str | Path) -> Pixels:
-    """Samples uint8 (h, w, 1 or 3) of a file or, for '-', of stdin, turned as EXIF says.
+    """Samples uint8 (h, w, 1 to 4) of a file or, for '-', of stdin, turned as EXIF says.
 
     Raises PictureError for anything else than an 8-bit grey or RGB picture, OSError where the file
     cannot be read.
     """
-    return from_bytes(files.read(source), files.label(source))
+    return load(source).pixels
+
+
+def load(source: str | Path) -> Picture:
+    """As read, with what the file says of its samples."""
+    return parse(files.read(source), files.label(source))
 
 
 def from_bytes(data: bytes, name: str = "picture") -> Pixels:
     """As read; messages call the picture by name."""
+    return parse(data, name).pixels
+
+
+def parse(data: bytes, name: str = "picture") -> Picture:
+    """As load; messages call the picture by name."""
     if not data:
         raise PictureError(f"{name}: empty file, must be a picture ({', '.join(FORMATS)})")
     with warnings.catch_warnings():
@@ -91,11 +115,9 @@ def check_kind(image: Image.Image, name: str) -> None:
     if frames > 1 and image.format != "MPO":
         raise PictureError(f"{name}: {frames} frames, a single picture is allowed")
     mode = image.mode
-    if image.has_transparency_data:
-        raise PictureError(f"{name}: mode {mode} with transparency; {ALLOWED}")
     if mode.startswith(("I", "F")) or deep(image):
         raise PictureError(f"{name}: mode {mode} with more than 8 bits per sample; {ALLOWED}")
-    if mode not in CONVERTED:
+    if mode not in WITH_ALPHA:
         raise PictureError(f"{name}: mode {mode}; {ALLOWED}")
 
 
@@ -121,20 +143,22 @@ def check_whole(data: bytes, image: Image.Image, name: str) -> None:
         raise PictureError(f"{name}: damaged or truncated picture ({error})") from None
 
 
-def samples(image: Image.Image, name: str) -> Pixels:
+def samples(image: Image.Image, name: str) -> Picture:
     """Decode, turn upright, convert."""
     try:
-        kind = image.mode
+        kind, icc = image.mode, image.info.get("icc_profile") or b""
         ImageOps.exif_transpose(image, in_place=True)  # copies only where it turns
-        mode = CONVERTED[image.mode]
+        exif = image.getexif()
+        mode = (WITH_ALPHA if image.has_transparency_data else CONVERTED)[image.mode]
         x = np.asarray(image if image.mode == mode else image.convert(mode))
         if x.dtype != np.uint8:
             x = x.astype(np.uint8)
     except Exception as error:  # noqa: BLE001  # Pillow's plugins raise anything on damaged files
         raise PictureError(f"{name}: damaged or truncated picture ({error})") from None
     x = x.reshape(*x.shape[:2], -1)
-    palette_of_greys = kind == "P" and bool((x == x[..., :1]).all())
-    return np.ascontiguousarray(x[..., :1]) if palette_of_greys else x
+    if kind == "P" and x.shape[2] == 3 and bool((x == x[..., :1]).all()):
+        x = np.ascontiguousarray(x[..., :1])  # a palette of greys
+    return Picture(x, icc, exif.tobytes() if len(exif) else b"")
 
 
 def writable(target: str | Path) -> bool:
@@ -142,25 +166,33 @@ def writable(target: str | Path) -> bool:
     return str(target) == files.PIPE or Path(target).suffix.lower() in OUTPUTS
 
 
-def write(target: str | Path, pixels: Pixels) -> None:
-    """Write samples uint8 (h, w, 1 or 3) whole or not at all; '-' is stdout, as PNG.
+def write(target: str | Path, pixels: Pixels, icc: bytes = b"", exif: bytes = b"") -> None:
+    """Write samples uint8 (h, w, 1 to 4) whole or not at all; '-' is stdout, as PNG.
 
-    Raises PictureError for a suffix or samples that the format cannot hold, OSError otherwise.
+    PPM has no place for icc and exif. Raises PictureError for a suffix or samples that the format
+    cannot hold, OSError otherwise.
     """
-    files.write(target, to_bytes(pixels, target))
+    files.write(target, to_bytes(Picture(pixels, icc, exif), target))
 
 
-def to_bytes(pixels: Pixels, target: str | Path) -> bytes:
+def to_bytes(picture: Picture, target: str | Path) -> bytes:
     """The picture file that `write` writes."""
+    pixels = picture.pixels
     suffix = ".png" if str(target) == files.PIPE else Path(target).suffix.lower()
     if suffix not in OUTPUTS:
         known = ", ".join(OUTPUTS)
         raise PictureError(f"{target}: suffix {suffix!r}, must be one of {known}")
+    if OUTPUTS[suffix] == "PPM" and pixels.shape[2] in (2, 4):
+        raise PictureError(f"{target}: the picture has alpha, which PPM cannot hold (use .png)")
     if suffix == ".pgm" and pixels.shape[2] != 1:
         raise PictureError(f"{target}: the picture is RGB, a .pgm holds grey (use .ppm or .png)")
     if suffix == ".ppm" and pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)  # a .ppm holds RGB
     buffer = io.BytesIO()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image.save(buffer, OUTPUTS[suffix], **OPTIONS[OUTPUTS[suffix]])
+    options: dict[str, Any] = dict(OPTIONS[OUTPUTS[suffix]])
+    if OUTPUTS[suffix] == "PNG":
+        said = {"icc_profile": picture.icc, "exif": picture.exif}
+        options |= {name: data for name, data in said.items() if data}
+    image.save(buffer, OUTPUTS[suffix], **options)
     return buffer.getvalue()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 import rangecoder
-from intnet import backends, codec, container, tile_coding
+from intnet import backends, chunks, codec, container, tile_coding
 from intnet.container import Entry, Header
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.program import DTYPES, Array
@@ -23,7 +23,7 @@ def decode(
     backend: str = "numba",
     max_pixels: int = container.MAX_PIXELS,
 ) -> codec.Decoded:
-    """Samples uint8 (rows, columns, 1 or 3) of an area of the picture, as `codec.decode` has them.
+    """Samples uint8 (rows, columns, 1 to 4) of an area of the picture, as `codec.decode` has them.
 
     Of other tiles than those that the area is computed from not even checksums are looked at, and
     a CRC of all samples cannot be. A stream of one tile is decoded whole.
@@ -34,11 +34,16 @@ def decode(
         whole = codec.decode(stream, models, backend, max_pixels)
         check_area(area, whole.header)
         return whole._replace(pixels=np.ascontiguousarray(whole.pixels[area.slices]))
-    header, entries = container.unpack_head(stream, max_pixels)
+    header, entries, chunk_bytes = container.unpack_head(stream, max_pixels)
     check_area(area, header)
     model = codec.choose(models, header.model_id)
-    part = Part(stream, header, entries, model, backend)
-    return codec.Decoded(part.samples(area), header)
+    end = entries[-1].end
+    header = header._replace(chunks=chunks.unpack(stream[end : end + chunk_bytes]))
+    samples = Part(stream, header, entries, model, backend).samples(area)
+    transparency = codec.transparency_of(header)
+    if transparency is not None:
+        samples = np.concatenate([samples, transparency[area.slices][..., None]], 2)
+    return codec.Decoded(samples, header)
 
 
 def check_area(area: Area, header: Header) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from intnet import codec, container, tile_coding
+from intnet import chunks, codec, container, tile_coding
 from intnet.container import Entry, Header
 from intnet.errors import StreamError
 from intnet.latents import Int32Array
@@ -22,14 +22,16 @@ Lost = dict[int, str]  # tile -> why
 
 
 class Salvaged(NamedTuple):
-    """pixels: uint8 (h, w, 1 or 3), MARK where not exact. exact: bool (h, w): as was encoded.
+    """pixels: uint8 (h, w, 1 to 4), MARK where not exact. exact: bool (h, w): as was encoded.
 
-    lost: what is wrong with each tile that is lost.
+    lost: what is wrong with each tile that is lost. chunks_lost: what is wrong with the chunks; all
+    of them are lost then, alpha too.
     """
 
     pixels: codec.Pixels
     exact: npt.NDArray[np.bool_]
     lost: Lost
+    chunks_lost: str
     header: Header
 
 
@@ -46,8 +48,8 @@ def decode(
     """
     if container.minor_version(stream) != container.MINOR_TILED:
         pixels, header = codec.decode(stream, models, backend, max_pixels)
-        return Salvaged(pixels, np.ones(pixels.shape[:2], np.bool_), {}, header)
-    header, entries = container.unpack_head(stream, max_pixels)
+        return Salvaged(pixels, np.ones(pixels.shape[:2], np.bool_), {}, "", header)
+    header, entries, chunk_bytes = container.unpack_head(stream, max_pixels)
     model = codec.choose(models, header.model_id)
     codec.check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
     z, lost = intact_z(stream, header, entries, model)
@@ -61,10 +63,25 @@ def decode(
             except StreamError as error:
                 lost[number] = str(error)
     decoder = Forgiving(y, header, model, lost)
-    pixels = np.concatenate(list(codec.reconstructed(header, z, decoder, model, backend)))
+    header, pixels, chunks_lost = with_chunks(stream[entries[-1].end :], chunk_bytes, header)
+    done = 0
+    for rows in codec.reconstructed(header, z, decoder, model, backend):
+        pixels[done : done + len(rows), :, : rows.shape[2]] = rows
+        done += len(rows)
     exact = exact_samples(header, model, lost)
-    pixels[~exact] = MARK
-    return Salvaged(pixels, exact, dict(sorted(lost.items())), header)
+    pixels[~exact, : 1 if header.grey else 3] = MARK
+    return Salvaged(pixels, exact, dict(sorted(lost.items())), chunks_lost, header)
+
+
+def with_chunks(data: bytes, size: int, header: Header) -> tuple[Header, codec.Pixels, str]:
+    """The header with its chunks, a canvas with alpha; without both, and why, where damaged."""
+    try:
+        whole = header._replace(chunks=chunks.unpack(data[:size]))
+        pixels = codec.canvas(whole)
+    except StreamError as error:
+        return header, codec.canvas(header), str(error)
+    cut = f"stream, chunks: {len(data)} bytes, must be {size}" if len(data) != size else ""
+    return whole, pixels, cut
 
 
 def intact_z(

@@ -55,10 +55,14 @@ class Grid(NamedTuple):
         return f"tile {number} (row {row}, column {column})"
 
 
-def grid_of(height: int, width: int, tile: int) -> Grid:
-    """The grid for tiles of so many pixels a side; 0: one tile. Raises ValueError for others."""
+def grid_of(height: int, width: int, tile: int, *, always: bool = False) -> Grid:
+    """The grid for tiles of so many pixels a side; 0: one tile. Raises ValueError for others.
+
+    always: also where one tile is the picture, which then says its side.
+    """
     if tile % UNIT or not 0 <= tile <= MAX_SIDE * UNIT:
         raise ValueError(f"tile: {tile} pixels, must be a multiple of {UNIT}, 0 for one tile, "
                          f"at most {MAX_SIDE * UNIT}")  # fmt: skip
-    whole = tile >= max(height, width)
-    return Grid(height, width, 0 if whole else tile // UNIT)
+    cells = min(-(-max(height, width) // UNIT), MAX_SIDE)
+    whole = tile == 0 or tile // UNIT >= cells
+    return Grid(height, width, (cells if always else 0) if whole else tile // UNIT)

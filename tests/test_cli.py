@@ -175,7 +175,7 @@ def test_region_and_salvage(folder):
     tiles = -(-last["width"] // 64) * -(-last["height"] // 64)
     assert f"tile {tiles - 1} " in call("decode", "t.inic", "-o", "x.png", code=1).stderr
     saved = call("decode", "t.inic", "-o", "s.png", "--salvage", "--json", code=1)
-    assert list(only_json(saved)["lost"]) == [str(tiles - 1)]
+    assert list(only_json(saved)["lost"]) == [f"tile {tiles - 1}"]
     with Image.open("whole.png") as whole, Image.open("s.png") as part:
         assert part.crop((0, 0, 30, 30)).tobytes() == whole.crop((0, 0, 30, 30)).tobytes()
     for bad in ("1,2,3", "a,0,1,1", "-1,0,1,1"):
@@ -186,6 +186,29 @@ def test_region_and_salvage(folder):
     outside = call("decode", "t.inic", "-o", "x.png", "--region", "0,0,1,99999", code=1)
     assert "must be within 0 to" in outside.stderr
     assert not Path("x.png").exists()
+
+
+def test_alpha_profile_and_exif(folder):
+    """They come through; --strip leaves out what is no sample."""
+    exif = Image.Exif()
+    exif[0x10F] = "camera"
+    with Image.open("photo.png") as photo:
+        photo.putalpha(photo.convert("L"))
+        photo.save("alpha.png", icc_profile=b"profile", exif=exif)
+    call("encode", "alpha.png", "-o", "a.inic")
+    info = only_json(call("info", "a.inic", "--json"))
+    assert info["channels"] == 4
+    assert info["chunks"].keys() == {"ALPH", "iccp", "exif"}
+    assert "iccp 7 bytes" in call("info", "a.inic").stdout
+    call("decode", "a.inic", "-o", "back.png")
+    with Image.open("alpha.png") as before, Image.open("back.png") as after:
+        assert before.getchannel("A").tobytes() == after.getchannel("A").tobytes()
+        assert after.info["icc_profile"] == b"profile"
+        assert after.getexif()[0x10F] == "camera"
+    call("encode", "alpha.png", "-o", "s.inic", "--strip", "--max-bytes", "9999")
+    stripped = only_json(call("info", "s.inic", "--json"))
+    assert stripped["chunks"].keys() == {"ALPH"}
+    assert stripped["stream_bytes"] <= 9999
 
 
 def test_kmac_counts_by_hand(folder, tiny, tiny_path):

@@ -75,7 +75,7 @@ def test_wrong_model_is_named(tiny, picture):
 
 
 @pytest.mark.parametrize("bad", [
-    np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.uint16),
+    np.zeros((4, 4), np.uint8), np.zeros((4, 4, 5), np.uint8), np.zeros((4, 4, 3), np.uint16),
     np.zeros((0, 4, 3), np.uint8), np.zeros((4, 0, 3), np.uint8),
 ])  # fmt: skip
 def test_bad_pixels(tiny, bad):

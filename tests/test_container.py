@@ -9,14 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intnet.chunks import Chunk
 from intnet.container import FIXED, MAGIC, U32, Header, Stream, Tile, pack, unpack
 from intnet.errors import StreamError
 
 HEADERS = st.builds(
     Header, st.binary(min_size=8, max_size=8), st.integers(0, 63), st.integers(1, 800),
     st.integers(1, 800), st.booleans(), st.none() | st.integers(0, 2**32 - 1), st.just(1),
-    st.just(0),
+    st.just(0), st.just(()),
 )  # fmt: skip
+CHUNKS = st.lists(
+    st.builds(Chunk, st.sampled_from([b"note", b"ours"]), st.binary(max_size=9)), max_size=3
+).map(tuple)
 TILES = st.builds(Tile, st.binary(max_size=40), st.binary(max_size=40))
 EXAMPLE = Stream(Header(b"modelid8", 7, 30, 20, False, None), [Tile(b"zz", b"yyyy")])
 # 3 x 2 tiles of 128 pixels
@@ -36,7 +40,8 @@ def test_round_trip(header, tile, minor):
 @given(HEADERS, st.data())
 def test_round_trip_of_tiles(header, data):
     """Every stream of version 1.2."""
-    header = header._replace(minor=2, tile=data.draw(st.integers(3, 20) | st.just(65535)))
+    tile = data.draw(st.integers(3, 20) | st.just(65535))
+    header = header._replace(minor=2, tile=tile, chunks=data.draw(CHUNKS))
     count = header.grid.tiles
     stream = Stream(header, data.draw(st.lists(TILES, min_size=count, max_size=count)))
     assert unpack(pack(stream)) == stream
@@ -125,13 +130,14 @@ def with_head(offset: int, value: bytes) -> bytes:
 
 @pytest.mark.parametrize("bad, message", [
     (with_head(26, bytes(2)), r"tiles of 0 units, must be in 1\.\.65535"),
-    (with_head(26, b"\x01"), "146 bytes, 15 tiles need more"),
-    (with_head(18, struct.pack("<II", 2**24, 16)), "131072 tiles need more"),
+    (with_head(26, b"\x01"), "146 bytes, 15 tiles need 272"),
+    (with_head(18, struct.pack("<II", 2**24, 16)), "131072 tiles need 2097184"),
     (with_head(28, b"\x02"), "146 bytes, its tiles say 147"),
     (with_head(28, b"\xff" * 8), "146 bytes, its tiles say 85899"),
     (with_head(36, bytes(4)), r"tile 0 \(row 0, column 0\), stage z: checksum"),
     (with_head(120, bytes(4)), r"tile 5 \(row 2, column 1\), stage y: checksum"),
-    (with_head(16, b"\x02"), "need more|checksum"),
+    (with_head(16, b"\x02"), "6 tiles need 132|checksum"),
+    (with_head(16, b"\x08"), "flags 0x08, bits other than 0x07"),
     (pack(TILED)[:-1], "145 bytes, its tiles say 146"),
     (pack(TILED) + b"\0", "147 bytes, its tiles say 146"),
 ])  # fmt: skip

@@ -74,6 +74,52 @@ def test_one_bit_and_palette_are_converted():
     np.testing.assert_array_equal(pictures.from_bytes(encoded(greys, "PNG")), GREY)
 
 
+@pytest.mark.parametrize("mode, channels", [("RGBA", 4), ("LA", 2)])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_alpha_is_exact(mode, channels, kind):
+    """In, and out as PNG; other formats are refused."""
+    if (mode, kind) == ("LA", "WEBP"):
+        pytest.skip("WebP has no grey")
+    alpha = Image.fromarray((GREY[..., 0].astype(int) * 7 % 256).astype(np.uint8))
+    image = IMAGE.convert(mode)
+    image.putalpha(alpha)
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    got = pictures.from_bytes(encoded(image, kind, **options))
+    np.testing.assert_array_equal(got, np.array(image))
+    assert got.shape[2] == channels
+    again = pictures.from_bytes(pictures.to_bytes(pictures.Picture(got), "x.png"))
+    np.testing.assert_array_equal(again, got)
+    with pytest.raises(PictureError, match=r"x\.ppm: the picture has alpha"):
+        pictures.to_bytes(pictures.Picture(got), "x.ppm")
+
+
+@pytest.mark.parametrize("mode, options, channels", [
+    ("P", {"transparency": 0}, 4), ("RGB", {"transparency": (0, 0, 0)}, 4),
+    ("L", {"transparency": 7}, 2),
+])  # fmt: skip
+def test_transparent_colours_become_alpha(mode, options, channels):
+    """As Pillow converts them."""
+    data = encoded(IMAGE.convert(mode), "PNG", **options)
+    with Image.open(io.BytesIO(data)) as image:
+        want = np.array(image.convert("RGBA" if channels == 4 else "LA"))
+    np.testing.assert_array_equal(pictures.from_bytes(data), want)
+
+
+def test_profile_and_exif():
+    """Both come in, and go out as PNG; the orientation has been applied and is gone."""
+    exif = Image.Exif()
+    exif[0x112], exif[0x10F] = 6, "camera"
+    data = encoded(IMAGE, "PNG", exif=exif, icc_profile=b"profile" * 9)
+    got = pictures.parse(data)
+    assert got.icc == b"profile" * 9
+    kept = Image.Exif()
+    kept.load(got.exif)
+    assert dict(kept) == {0x10F: "camera"}
+    again = pictures.parse(pictures.to_bytes(got, "x.png"))
+    assert (again.icc, again.exif) == (got.icc, got.exif)
+    assert pictures.parse(encoded(IMAGE, "PNG"))[1:] == (b"", b"")
+
+
 TURNS = [(1, RGB), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1))]
 
 
@@ -86,10 +132,6 @@ def test_exif_orientation_is_applied(orientation, turned):
 
 
 REFUSED = {
-    "RGBA with transparency": encoded(IMAGE.convert("RGBA"), "PNG"),
-    "LA with transparency": encoded(IMAGE.convert("LA"), "PNG"),
-    "P with transparency": encoded(IMAGE.convert("P"), "PNG", transparency=0),
-    "RGB with transparency": encoded(IMAGE, "PNG", transparency=(0, 0, 0)),
     "I;16 with more than 8 bits": encoded(IMAGE.convert("I;16"), "PNG"),
     "RGB with more than 8 bits": png(2, 2, 16, bytes(2 * 13)),
     "I with more than 8 bits": b"P5 2 2 65535\n" + bytes(8),
@@ -107,7 +149,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("cause", REFUSED)
 def test_refusal_names_file_and_cause(cause):
-    """Alpha, depth, frames and size are never dropped silently."""
+    """Depth, frames and size are never dropped silently."""
     with pytest.raises(PictureError, match=cause) as caught:
         pictures.from_bytes(REFUSED[cause], "holiday.xyz")
     assert str(caught.value).startswith("holiday.xyz: ")
@@ -139,7 +181,7 @@ def test_damaged_bytes_raise_nothing_else(kind, data):
         got = pictures.from_bytes(bytes(damaged))
     except PictureError:
         return
-    assert got.dtype == np.uint8 and got.shape[2] in (1, 3)
+    assert got.dtype == np.uint8 and got.shape[2] in (1, 2, 3, 4)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".ppm", ".PNG", ".pnm"])

@@ -51,7 +51,7 @@ def test_regions_are_as_in_the_whole(tiny: Model, backend: str, grey: bool) -> N
 
 def test_only_the_tiles_needed_are_read(tiny: Model, stream: bytes, whole: np.ndarray) -> None:
     """Garbage in tiles far from the region changes nothing; in a tile of it, it is named."""
-    _, entries = container.unpack_head(stream)
+    _, entries, _ = container.unpack_head(stream)
     area = Area((0, 20), (0, 20))
     far = stream[: entries[17].begin] + bytes(len(stream) - entries[17].begin)
     got = region.decode(far, [tiny], area).pixels
@@ -73,7 +73,7 @@ def test_bad_regions(tiny: Model, stream: bytes, rows: windows.Span, columns: wi
 
 def damaged(stream: bytes, number: int, stage: str) -> bytes:
     """A flipped bit in a payload of a tile."""
-    _, entries = container.unpack_head(stream)
+    _, entries, _ = container.unpack_head(stream)
     at = entries[number].begin if stage == "z" else entries[number].end - 1
     return stream[:at] + bytes([stream[at] ^ 8]) + stream[at + 1 :]
 
@@ -106,7 +106,7 @@ def test_salvage_of_z(tiny: Model, stream: bytes, whole: np.ndarray) -> None:
 
 def test_salvage_of_the_beginning(tiny: Model, stream: bytes, whole: np.ndarray) -> None:
     """A truncated stream: its first rows of tiles."""
-    _, entries = container.unpack_head(stream)
+    _, entries, _ = container.unpack_head(stream)
     found = salvage.decode(stream[: entries[16].begin + 1], [tiny])
     assert set(range(16, 24)) <= found.lost.keys() < set(range(4, 24))
     np.testing.assert_array_equal(found.pixels[found.exact], whole[found.exact])

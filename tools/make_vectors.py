@@ -48,7 +48,9 @@ def make() -> dict[str, bytes]:
         streams.models(),
         streams.streams(),
         tiles.valid(),
-        bad_streams.invalid_streams({**bad_streams.faults(), **tiles.faults()}),
+        bad_streams.invalid_streams(
+            {**bad_streams.faults(), **tiles.faults(), **tiles.chunk_faults()}
+        ),
     ):
         for vector, path, data in made:
             classes[vector["class"]].append(vector)

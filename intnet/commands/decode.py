@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intnet import container, files
+from intnet import chunks, container, files
 from intnet.commands import common
 from intnet.commands.encode import described, summary
 
 if TYPE_CHECKING:
+    from intnet.codec import Decoded
     from intnet.model_file import Model
-    from intnet.pictures import Pixels
 
 
 @common.verb
@@ -66,9 +66,11 @@ def decode(
     loaded = model_file.load(path)
     started = time.perf_counter()
     with common.busy(f"decoding {files.label(stream)}", header.width * header.height):
-        pixels, lost = decoded(data, loaded, backend.value, max_pixels, area, salvage=salvage)
+        found = decoded(data, loaded, backend.value, max_pixels, area, salvage=salvage)
+    (pixels, header), lost = found
     seconds = time.perf_counter() - started
-    pictures.write(output, pixels)
+    said = (chunks.of_type(header.chunks, kind) or b"" for kind in (chunks.ICC, chunks.EXIF))
+    pictures.write(output, pixels, *said)
     report = described(header, len(data), loaded, seconds) | {
         "backend": backend.value,
         "verified": header.pixel_crc is not None,
@@ -105,23 +107,25 @@ def decoded(
     region: tuple[int, int, int, int] | None,
     *,
     salvage: bool,
-) -> tuple[Pixels, dict[int, str]]:
-    """The picture, or a region of it, and what is wrong with each tile that is lost."""
+) -> tuple[Decoded, dict[str, str]]:
+    """The picture, or a region of it, and what is wrong with each tile, or all chunks, lost."""
     from intnet import codec
 
     if salvage:
         from intnet import salvage as salvaging
 
         found = salvaging.decode(data, [model], backend, max_pixels)
-        return found.pixels, found.lost
+        lost = {f"tile {number}": why for number, why in found.lost.items()}
+        lost |= {"chunks": found.chunks_lost} if found.chunks_lost else {}
+        return codec.Decoded(found.pixels, found.header), lost
     if region is None:
-        return codec.decode(data, [model], backend, max_pixels).pixels, {}
+        return codec.decode(data, [model], backend, max_pixels), {}
     from intnet import region as regions
     from intnet.windows import Area
 
     x, y, w, h = region
     try:
         area = Area((y, y + h), (x, x + w))
-        return regions.decode(data, [model], area, backend, max_pixels).pixels, {}
+        return regions.decode(data, [model], area, backend, max_pixels), {}
     except ValueError as error:
         common.fail(f"--region {x},{y},{w},{h}: {error}")

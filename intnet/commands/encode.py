@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
 import typer
 
-from intnet import container, files, tiles
+from intnet import chunks, container, files, tiles
 from intnet.commands import common
 
 if TYPE_CHECKING:
+    from intnet.chunks import Chunks
     from intnet.container import Header
     from intnet.model_file import Model
     from intnet.pictures import Pixels
@@ -44,9 +45,12 @@ def encode(
             min=0, help="Pixels along a side of what is coded on its own, a multiple of 64; 0: all."
         ),
     ] = tiles.DEFAULT,
+    strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile and EXIF.")] = False,
     as_json: common.Json = False,
 ) -> None:
     """Encode a picture: 8-bit grey or RGB, 1x1 to 268 megapixels.
+
+    Alpha is kept without loss. ICC profile and EXIF are kept; orientation is applied.
 
     \b
     intnet encode photo.png -o photo.inic -q 40
@@ -63,11 +67,13 @@ def encode(
 
     from intnet import pictures, shipped
 
-    pixels = pictures.read(picture)
+    pixels, icc, exif = pictures.load(picture)
     loaded = shipped.load(model)
     started = time.perf_counter()
     with common.busy(f"encoding {files.label(picture)}", pixels.shape[0] * pixels.shape[1]):
-        how = How(loaded, backend.value, verify, tile)
+        said = () if strip else ((chunks.ICC, icc), (chunks.EXIF, exif))
+        ancillary = tuple(chunks.Chunk(kind, data) for kind, data in said if data)
+        how = How(loaded, backend.value, verify, tile, ancillary)
         stream = coded(pixels, how, quality, target_bpp, max_bytes)
     seconds = time.perf_counter() - started
     files.write(output, stream)
@@ -82,6 +88,14 @@ def encode(
         common.say(summary(files.label(picture), report))
 
 
+class Options(TypedDict):
+    """Keywords that `codec.code` and the searches have in common."""
+
+    verify: bool
+    tile: int
+    ancillary: Chunks
+
+
 class How(NamedTuple):
     """What a picture is coded with, at whichever quality."""
 
@@ -89,6 +103,7 @@ class How(NamedTuple):
     backend: str
     verify: bool
     tile: int
+    ancillary: Chunks
 
 
 def coded(
@@ -97,18 +112,15 @@ def coded(
     """The stream by whichever of the three is given."""
     from intnet import codec, rate_search
 
-    model, backend, verify, tile = how
+    model, backend = how.model, how.backend
+    options = Options(verify=how.verify, tile=how.tile, ancillary=how.ancillary)
     if target_bpp is not None:
-        return rate_search.encode_to_bpp(
-            pixels, model, target_bpp, backend, verify=verify, tile=tile
-        )
+        return rate_search.encode_to_bpp(pixels, model, target_bpp, backend, **options)
     if max_bytes is None:
         chosen = DEFAULT_QUALITY if quality is None else quality
-        return codec.encode(pixels, model, chosen, backend, verify=verify, tile=tile)
+        return codec.encode(pixels, model, chosen, backend, **options)
     try:
-        return rate_search.encode_to_size(
-            pixels, model, max_bytes, backend, verify=verify, tile=tile
-        )
+        return rate_search.encode_to_size(pixels, model, max_bytes, backend, **options)
     except ValueError as error:  # no quality is small enough
         common.fail(str(error))
 
@@ -118,7 +130,7 @@ def described(header: Header, size: int, model: Model, seconds: float) -> dict[s
     return {
         "width": header.width,
         "height": header.height,
-        "channels": 1 if header.grey else 3,
+        "channels": header.channels,
         "quality": header.quality,
         "model": model.name,
         "model_id": header.model_id.hex(),

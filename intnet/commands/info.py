@@ -50,7 +50,7 @@ def of_stream(data: bytes) -> dict[str, Any]:
         "kind": "stream",
         "width": header.width,
         "height": header.height,
-        "channels": 1 if header.grey else 3,
+        "channels": header.channels,
         "quality": header.quality,
         "model": names[0] if names else None,
         "model_id": header.model_id.hex(),
@@ -58,6 +58,7 @@ def of_stream(data: bytes) -> dict[str, Any]:
         "bpp": round(8 * len(data) / (header.width * header.height), 6),
         "format": f"{container.MAJOR}.{header.minor}",
         "tiles": tiles_of(header),
+        "chunks": {chunk.type.decode(): len(chunk.data) for chunk in header.chunks},
         "z_bytes": sum(len(tile.z) for tile in stream.tiles),
         "y_bytes": sum(len(tile.y) for tile in stream.tiles),
         "pixel_crc": crc,
@@ -99,6 +100,9 @@ def show(report: dict[str, Any]) -> None:
                 print(f"  {name}: {entry}")
         elif key == "tiles" and value:
             print(f"{key:13} {value['rows']} x {value['columns']} of {value['side']} pixels")
+        elif key == "chunks":
+            sizes = ", ".join(f"{kind} {size} bytes" for kind, size in value.items())
+            print(f"{key:13} {sizes or 'none'}")
         else:
             absent = {"model": "not at hand", "tiles": "one"}.get(key, "none")
             print(f"{key:13} {absent if value is None else value}")

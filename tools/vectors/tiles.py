@@ -6,7 +6,10 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+import numpy as np
+
 from intnet import codec, container
+from intnet.chunks import Chunk, Chunks
 from vectors.bad_streams import Bad
 from vectors.streams import Made, model, picture, stream_vector
 
@@ -43,6 +46,7 @@ def valid() -> Iterator[Made]:
         yield made
     crc = coded((20, 70, 1), 20, 64, crc=True)
     yield stream_vector("tiles-pixel-crc", "decode.pixel_crc", "Both flags, two tiles.", crc)
+    yield from with_chunks()
     header, tiles = container.unpack(coded((20, 30, 3), 40, 0))
     one = container.pack(container.Stream(header._replace(minor=2, tile=65535), tiles))
     yield stream_vector(
@@ -50,10 +54,98 @@ def valid() -> Iterator[Made]:
     )
 
 
+def with_chunks() -> Iterator[Made]:
+    """Alpha, and chunks that say nothing of samples."""
+    unknown = Chunk(b"note", b"to be passed over"), Chunk(b"note", b"twice")
+    alpha = "decode.alpha"
+    yield stream_vector("alpha", alpha, "RGB and alpha.", transparent(3))
+    yield stream_vector("alpha-grey", alpha, "Grey and alpha.", transparent(1))
+    yield stream_vector(
+        "alpha-tiles", alpha, "Alpha of four tiles; the CRC covers colours alone.",
+        codec.encode(
+            picture(66, 70, 3)[:, :, [0, 1, 2, 1]], model("tiny"), 40, "numpy", verify=True, tile=64
+        ),
+    )  # fmt: skip
+    said = Chunk(b"iccp", bytes(range(200))), Chunk(b"exif", b"Exif"), *unknown
+    yield stream_vector(
+        "chunks", "stream.chunk.types", "Known and unknown ones.", transparent(3, said)
+    )
+
+
+def transparent(channels: int, ancillary: Chunks = ()) -> bytes:
+    """A small picture whose alpha is a gradient."""
+    x = picture(20, 30, channels)
+    y = np.add.outer(9 * np.arange(20), 7 * np.arange(30)).astype(np.uint8)
+    pixels = np.concatenate([x, y[..., None]], 2)
+    return codec.encode(pixels, model("tiny"), 31, "numpy", ancillary=ancillary)
+
+
 def patched(at: int, new: bytes, data: bytes) -> bytes:
     """Bytes of the head replaced, its checksum made anew; four tiles, no CRC of samples."""
     head = data[:at] + new + data[at + len(new) : HEAD]
     return head + struct.pack("<I", zlib.crc32(head)) + data[HEAD + 4 :]
+
+
+def head_patched(at: int, new: bytes, data: bytes) -> bytes:
+    """Bytes of the head of a stream of one tile and chunks replaced, its checksum made anew."""
+    end = 28 + 4 + 16
+    head = data[:at] + new + data[at + len(new) : end]
+    return head + struct.pack("<I", zlib.crc32(head)) + data[end + 4 :]
+
+
+def with_bytes(data: bytes, more: bytes) -> bytes:
+    """Such a stream with other bytes in place of its chunks."""
+    (had,) = struct.unpack_from("<I", data, 28)
+    return head_patched(28, struct.pack("<I", len(more)), data[: len(data) - had] + more)
+
+
+def chunk_faults() -> dict[str, Bad]:
+    """Of chunks; the CRC fits where the comment does not say otherwise."""
+    header, tiles = container.unpack(transparent(3))
+    (alpha,) = header.chunks
+    kind = "stream.chunk.type"
+
+    def bad(clause: str, comment: str, *found: Chunk) -> Bad:
+        header_of = header._replace(chunks=found)
+        return Bad(clause, comment, container.pack(container.Stream(header_of, tiles)))
+
+    def of_alpha(comment: str, data: bytes) -> Bad:
+        return bad("decode.alpha", comment, Chunk(b"ALPH", data))
+
+    good = container.pack(container.Stream(header, tiles))
+    at = len(good) - len(alpha.data) - 12
+
+    def edited(offset: int, new: bytes) -> bytes:
+        return good[: at + offset] + new + good[at + offset + len(new) :]
+
+    samples = zlib.decompress(alpha.data)
+    return {
+        "chunk-critical": bad(kind, "A type unknown and critical.", Chunk(b"NOTE", b"")),
+        "chunk-no-letters": bad(kind, "A digit in a type.", Chunk(b"not3", b"")),
+        "chunk-twice": bad("stream.chunk.types", "ALPH twice.", alpha, alpha),
+        "chunk-crc": Bad(
+            "stream.chunk.crc", "One bit of a CRC.", edited(8, bytes([good[at + 8] ^ 1]))
+        ),
+        "chunk-flipped": Bad(
+            "stream.chunk.crc", "One bit of data; the CRC does not fit.",
+            good[:-1] + bytes([good[-1] ^ 2]),
+        ),
+        "chunk-size": Bad(
+            "stream.chunk.size", "Data of 2**32 - 1 bytes.", edited(4, b"\xff\xff\xff\xff")
+        ),
+        "chunk-cut": Bad("stream.chunks", "Eleven bytes of a chunk.", with_bytes(good, bytes(11))),
+        "chunk-bytes-more": Bad(
+            "stream.tile.payloads", "A byte more than chunk_bytes.", good + b"\0"
+        ),
+        "flag-3": Bad("stream.header.reserved", "Flag bit 3.", head_patched(16, b"\x0c", good)),
+        "alpha-short": of_alpha("One sample less than the picture.", zlib.compress(samples[:-1])),
+        "alpha-long": of_alpha("One sample more.", zlib.compress(samples + b"\0")),
+        "alpha-empty": of_alpha("No zlib stream.", b""),
+        "alpha-cut": of_alpha("The end of the zlib stream is missing.", alpha.data[:-1]),
+        "alpha-trailing": of_alpha("A byte after the zlib stream.", alpha.data + b"\0"),
+        "alpha-damaged": of_alpha("Not zlib's header.", b"\0" + alpha.data[1:]),
+        "alpha-bomb": of_alpha("64 MiB of zeros.", zlib.compress(bytes(2**26), 9)),
+    }  # fmt: skip
 
 
 def faults() -> dict[str, Bad]:
@@ -83,7 +175,7 @@ def faults() -> dict[str, Bad]:
         "tiles-cut": Bad("stream.tiles", "Ends within the last entry.", good[: HEAD - 1]),
         "tiles-too-many": Bad(
             "stream.tiles",
-            "2**24 x 16 pixels: 262144 tiles, of which 4 are there.",
+            "2**24 x 16 pixels: 131072 tiles, of which 4 are there.",
             patched(18, struct.pack("<II", 2**24, 16), good),
         ),
         "tiles-head-crc": Bad(

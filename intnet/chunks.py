@@ -1,0 +1,69 @@
+"""What a stream carries beside its samples of colour: chunks, as in PNG.
+
+A chunk is its type, four letters, the length of its data, a CRC-32 of type and data, and the data;
+numbers are 4 bytes, little-endian. A decoder refuses a type that it does not know if the first
+letter is a capital, and passes over it else.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import NamedTuple
+
+from intnet.errors import StreamError
+
+ALPHA, ICC, EXIF = b"ALPH", b"iccp", b"exif"
+KNOWN = (ALPHA, ICC, EXIF)
+HEAD = struct.Struct("<4sII")
+
+
+class Chunk(NamedTuple):
+    """A type of four letters, and data."""
+
+    type: bytes
+    data: bytes
+
+
+Chunks = tuple[Chunk, ...]
+
+
+def pack(chunks: Chunks) -> bytes:
+    """The bytes of all."""
+    return b"".join(
+        HEAD.pack(kind, len(data), zlib.crc32(kind + data)) + data for kind, data in chunks
+    )
+
+
+def unpack(data: bytes) -> Chunks:
+    """Every chunk in its order. Raises StreamError."""
+    found: list[Chunk] = []
+    at = 0
+    while at < len(data):
+        if at + HEAD.size > len(data):
+            raise StreamError(
+                f"stream, chunks: {len(data) - at} bytes left, a head has {HEAD.size}"
+            )
+        kind, size, crc = HEAD.unpack_from(data, at)
+        at += HEAD.size
+        if not (kind.isascii() and kind.isalpha()):
+            raise StreamError(f"stream, chunks: type {kind!r}, must be four letters")
+        name = f"stream, chunk {kind.decode()}"
+        if at + size > len(data):
+            raise StreamError(f"{name}: {size} bytes, only {len(data) - at} are there")
+        chunk = Chunk(kind, data[at : at + size])
+        at += size
+        got = zlib.crc32(kind + chunk.data)
+        if got != crc:
+            raise StreamError(f"{name}: checksum {got:08x}, must be {crc:08x}; damaged")
+        if kind not in KNOWN and kind[:1].isupper():
+            raise StreamError(f"{name}: unknown and critical; a newer decoder may read it")
+        if kind in KNOWN and kind in (had.type for had in found):
+            raise StreamError(f"{name}: occurs twice")
+        found.append(chunk)
+    return tuple(found)
+
+
+def of_type(chunks: Chunks, kind: bytes) -> bytes | None:
+    """The data of the first chunk of a type."""
+    return next((chunk.data for chunk in chunks if chunk.type == kind), None)
