@@ -1,4 +1,4 @@
-"""The exceptions of intnet: one base, four children. A message says what, where, got, allowed."""
+"""The exceptions of intnet: one base, five children. A message says what, where, got, allowed."""
 
 from __future__ import annotations
 
@@ -21,3 +21,7 @@ class BoundError(ModelError):
 
 class PictureError(IntnetError):
     """A file is not a picture that the codec takes; the message names file, mode and what is."""
+
+
+class BackendError(IntnetError, ImportError):
+    """A backend that cannot be imported; the message says what is missing."""

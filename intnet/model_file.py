@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save as save_safetensors
 
 import rangecoder
 from intnet import model_frame, program_json
@@ -125,6 +124,8 @@ def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
 
 def to_bytes(model: Model) -> bytes:
     """The `.inm` file of a model, which is checked first as if it were loaded."""
+    from safetensors.numpy import save as save_safetensors  # noqa: PLC0415  # reading needs it not
+
     check(model)
     document, tensors = content(model)
     arrays = {name: np.ascontiguousarray(x) for name, x in tensors.items()}

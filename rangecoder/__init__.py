@@ -1,7 +1,8 @@
 """A range coder for integers with a table of probabilities per symbol.
 
 Exact integers in, the same bytes out on every machine. Sections 5 and 6 of
-`conformance/SPEC.md` are the specification; the compiled coder is loaded at the first call.
+`conformance/SPEC.md` are the specification; the compiled coder is loaded at the first call, and
+where numba cannot be imported, the same functions in Python ints, many times slower.
 
 >>> import numpy as np
 >>> import rangecoder
@@ -13,6 +14,8 @@ Exact integers in, the same bytes out on every machine. Sections 5 and 6 of
 [0, 0, -1, 1, 0, 700]
 """
 
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rangecoder.errors import PayloadError, RangeCoderError, TableError
@@ -53,11 +56,23 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """What needs the compiler (half a second to import), when it is first asked for."""
-    if name in ("Decoder", "Encoder", "decode", "encode"):
-        from rangecoder import coder  # noqa: PLC0415  # the point of this function
+@cache
+def _form() -> ModuleType:
+    """The compiled coder, or the one in Python ints where there is no compiler."""
+    try:
+        import numba  # noqa: F401, PLC0415  # half a second: only where a coder is asked for
+    except ImportError:
+        from rangecoder import uncompiled  # noqa: PLC0415
 
-        return getattr(coder, name)
+        return uncompiled
+    from rangecoder import coder  # noqa: PLC0415
+
+    return coder
+
+
+def __getattr__(name: str) -> Any:
+    """What codes, when it is first asked for."""
+    if name in ("Decoder", "Encoder", "decode", "encode"):
+        return getattr(_form(), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

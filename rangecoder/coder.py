@@ -4,8 +4,8 @@ READ ME FIRST
 1. The loops are those of `reference`, with the same bytes; read that first. `encoding` and
    `decoding` have them, `state` the sizes.
 2. All state is int64 below 2**63 by proof.  No unsigned 64-bit integer, no float, no wrap.
-3. Kernels trust their caller: this file checks every argument first.  The bytes of a payload need
-   no trust: any of them lead to a status, never outside an array.
+3. Kernels trust their caller: this file checks every argument first (`arguments`).  The bytes of
+   a payload need no trust: any of them lead to a status, never outside an array.
 4. Arrays reach a kernel contiguous, read-only and in one dtype, so that each kernel is compiled
    once for all callers.
 """
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rangecoder import layout
+from rangecoder.arguments import check_payload, index_array, readonly, symbol_arrays
 from rangecoder.decoding import (
     BAD_LAST_BYTE,
     FAULTS,
@@ -29,8 +30,8 @@ from rangecoder.encoding import encode_batch as _encode
 from rangecoder.encoding import encode_symbol, finish_lanes
 from rangecoder.errors import PayloadError
 from rangecoder.layout import check_lanes
-from rangecoder.state import TOP, Int, Int32Array, Int64Array, UInt16Array, UInt32Array
-from rangecoder.tables import SYMBOL_MAX, SYMBOL_MIN, Tables
+from rangecoder.state import TOP, Int, Int32Array, Int64Array, UInt32Array
+from rangecoder.tables import Tables
 
 __all__ = ["Decoder", "Encoder", "decode", "decode_symbol", "encode", "encode_symbol"]
 
@@ -79,20 +80,10 @@ class Encoder:
 
     def push(self, symbols: Int32Array, indexes: npt.NDArray[Any]) -> None:
         """Code the next symbols; see `encode` for the arguments and what is raised."""
-        if not isinstance(symbols, np.ndarray) or symbols.dtype != np.int32 or symbols.ndim != 1:
-            msg = f"symbols: {_describe(symbols)}, must be a 1-D array of int32"
-            raise ValueError(msg)
-        index = _index_array(indexes, self.tables)
-        if symbols.size != index.size:
-            msg = f"symbols: {symbols.size}, but {index.size} indexes; must be equal"
-            raise ValueError(msg)
-        if symbols.size and not (symbols.min() >= SYMBOL_MIN and symbols.max() <= SYMBOL_MAX):
-            got = f"{symbols.min()} .. {symbols.max()}"
-            msg = f"symbols: {got}, must be within [{SYMBOL_MIN}, {SYMBOL_MAX}]"
-            raise ValueError(msg)
+        checked, index = symbol_arrays(symbols, indexes, self.tables)
         self._reserve(WORDS_PER_SYMBOL * (symbols.size // self.lanes + 1) + 1)
         t = self.tables
-        _encode(_readonly(symbols), index, self.coded % self.lanes, t.cdf, t.start, t.minimum,
+        _encode(checked, index, self.coded % self.lanes, t.cdf, t.start, t.minimum,
                 self.states, self.words)  # fmt: skip
         self.coded += symbols.size
 
@@ -132,15 +123,12 @@ class Decoder:
     """
 
     def __init__(self, data: bytes, tables: Tables, lanes: int = 1) -> None:
-        if not isinstance(data, bytes):
-            msg = f"data: {type(data).__name__}, must be bytes"
-            raise ValueError(msg)  # noqa: TRY004  # a bad argument is a ValueError throughout
         self.tables, self.lanes, self.decoded = tables, check_lanes(lanes), 0
-        self.parts = layout.split(data, lanes)
+        self.parts = layout.split(check_payload(data), lanes)
         self.size = len(data)
         # The kernel reads zeros past the end; padding to whole words is all that is needed here.
         padded = [part + bytes(-len(part) % 4) for part in self.parts]
-        self.words = _readonly(np.frombuffer(b"".join(padded), dtype=">u4").astype(np.uint32))
+        self.words = readonly(np.frombuffer(b"".join(padded), dtype=">u4").astype(np.uint32))
         ends = np.cumsum([len(part) // 4 for part in padded])
         # of each lane: value, range_, position, first word, word after its last
         self.states = np.zeros((lanes, 5), np.int64)
@@ -149,7 +137,7 @@ class Decoder:
 
     def pull(self, indexes: npt.NDArray[Any]) -> Int32Array:
         """The next symbols, one per index; see `decode`."""
-        index = _index_array(indexes, self.tables)
+        index = index_array(indexes, self.tables)
         symbols = np.empty(index.size, dtype=np.int32)
         words, lane, cdf, start, minimum, lookup, states = self.batch()
         self.account(
@@ -188,28 +176,3 @@ class Decoder:
             msg = (f"payload of {self.size} bytes, {which}after {i} symbols: "
                    f"{FAULTS[int(status)].format(detail)}")  # fmt: skip
             raise PayloadError(msg)
-
-
-def _index_array(indexes: npt.NDArray[Any], tables: Tables) -> UInt16Array:
-    """Check table indexes; return them as read-only uint16 (n,); that dtype holds 65535 tables."""
-    if not isinstance(indexes, np.ndarray) or indexes.dtype.kind not in "iu" or indexes.ndim != 1:
-        msg = f"indexes: {_describe(indexes)}, must be a 1-D array of integers"
-        raise ValueError(msg)
-    if indexes.size and not (int(indexes.min()) >= 0 and int(indexes.max()) < tables.n_tables):
-        got = f"{indexes.min()} .. {indexes.max()}"
-        msg = f"indexes: {got}, must be within [0, {tables.n_tables})"
-        raise ValueError(msg)
-    return _readonly(indexes.astype(np.uint16, copy=False))
-
-
-def _readonly(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Make a contiguous read-only view: one array type for numba, whatever the caller holds."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
-
-
-def _describe(got: object) -> str:
-    if isinstance(got, np.ndarray):
-        return f"array of {got.dtype} with shape {got.shape}"
-    return type(got).__name__

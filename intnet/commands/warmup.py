@@ -20,7 +20,9 @@ def warmup(*, as_json: common.Json = False) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from intnet import codec, pictures, selftest, shipped
+    from intnet import backends, codec, pictures, selftest, shipped
+
+    backends.load("numba")  # says so where there is none
     from intnet.backends.simd import choose
 
     started = time.perf_counter()

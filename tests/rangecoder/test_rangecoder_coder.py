@@ -1,4 +1,4 @@
-"""Promises of the coder, each held by the slow and by the compiled form."""
+"""Promises of the coder, each held by every form: the reference, compiled, and not compiled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,23 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rangecoder
-from rangecoder import PayloadError, Tables, coder, reference
+from rangecoder import PayloadError, Tables, coder, reference, uncompiled
 
-FORMS = pytest.mark.parametrize("form", [reference, coder], ids=["reference", "compiled"])
+FORMS = pytest.mark.parametrize("form", [reference, coder, uncompiled], ids=lambda m: m.__name__)
+ARRAYS = pytest.mark.parametrize("form", [coder, uncompiled], ids=lambda m: m.__name__)
 
 
 def encode(form: ModuleType, symbols: Sequence[int], indexes: Sequence[int], t: Tables) -> bytes:
-    """Encode lists with either form."""
+    """Encode lists with a form."""
     if form is reference:
         return reference.encode(symbols, indexes, t)
-    return coder.encode(np.array(symbols, np.int32), np.array(indexes, np.int64), t)
+    return form.encode(np.array(symbols, np.int32), np.array(indexes, np.int64), t)
 
 
 def decode(form: ModuleType, data: bytes, indexes: Sequence[int], t: Tables) -> list[int]:
-    """Decode to a list with either form."""
+    """Decode to a list with a form."""
     if form is reference:
         return reference.decode(data, indexes, t)
-    return [int(s) for s in coder.decode(data, np.array(indexes, np.int64), t)]
+    return [int(s) for s in form.decode(data, np.array(indexes, np.int64), t)]
 
 
 @dataclass
@@ -287,3 +288,35 @@ def test_bad_index_to_decode(form: ModuleType, index: int) -> None:
     with pytest.raises(ValueError, match="index") as caught:
         decode(form, b"\x80", [0, index], ONE)
     assert not isinstance(caught.value, rangecoder.RangeCoderError)
+
+
+@ARRAYS
+@pytest.mark.parametrize(
+    ("symbols", "indexes"),
+    [
+        ([0], np.zeros(1, np.int32)),
+        (np.zeros(1, np.int64), np.zeros(1, np.int32)),
+        (np.zeros(1, np.uint32), np.zeros(1, np.int32)),
+        (np.zeros(1, np.float32), np.zeros(1, np.int32)),
+        (np.zeros((1, 1), np.int32), np.zeros(1, np.int32)),
+        (np.zeros(1, np.int32), [0]),
+        (np.zeros(1, np.int32), np.zeros(1, np.float64)),
+        (np.zeros(1, np.int32), np.zeros(1, np.bool_)),
+        (np.zeros(1, np.int32), np.zeros((1, 1), np.int32)),
+        (np.zeros(1, np.int32), np.array([2**64 - 1], np.uint64)),
+    ],
+)
+def test_wrong_types_are_refused(
+    form: ModuleType, symbols: np.ndarray, indexes: np.ndarray
+) -> None:
+    """A coder takes int32 symbols and integer indexes, 1-D arrays both."""
+    with pytest.raises(ValueError, match="must be"):
+        form.encode(symbols, indexes, ONE)
+
+
+@ARRAYS
+@pytest.mark.parametrize("data", ["text", bytearray(b"a"), None, 5])
+def test_payload_must_be_bytes(form: ModuleType, data: object) -> None:
+    """Anything but bytes is a ValueError."""
+    with pytest.raises(ValueError, match="must be bytes"):
+        form.decode(data, np.zeros(1, np.int32), ONE)

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rangecoder
-from rangecoder import PayloadError, coder, layout, reference
+from rangecoder import PayloadError, coder, layout, reference, uncompiled
 
 TABLES = rangecoder.build([[5, 9, 1, 1], [1, 30, 300, 30, 1, 2]], minimum=[-1, -2])
-FORMS = [reference, coder]
+FORMS = [reference, coder, uncompiled]
+BATCHED = [coder, uncompiled]
 
 
 def batch(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -47,24 +48,31 @@ def test_lanes_are_one_lane_payloads_of_every_nth_symbol(
     np.testing.assert_array_equal(form.decode(data, *args[1:]), symbols)
 
 
+@pytest.mark.parametrize("form", BATCHED)
 @settings(deadline=None, max_examples=50)
 @given(
     n=st.integers(0, 300), lanes=st.integers(1, 5), seed=st.integers(0, 99),
     cuts=st.lists(st.integers(0, 300), max_size=4),
 )  # fmt: skip
-def test_batches_change_no_byte(n: int, lanes: int, seed: int, cuts: list[int]) -> None:
+def test_batches_change_no_byte(
+    form: ModuleType, n: int, lanes: int, seed: int, cuts: list[int]
+) -> None:
     """Any split into batches, empty ones included, for encoder and decoder."""
     symbols, indexes = batch(n, seed)
     edges = [0, *sorted(min(cut, n) for cut in cuts), n]
-    encoder = rangecoder.Encoder(TABLES, lanes)
+    encoder = form.Encoder(TABLES, lanes)
     for a, b in pairwise(edges):
         encoder.push(symbols[a:b], indexes[a:b])
     data = encoder.finish()
     assert data == rangecoder.encode(symbols, indexes, TABLES, lanes)
-    decoder = rangecoder.Decoder(data, TABLES, lanes)
+    decoder = form.Decoder(data, TABLES, lanes)
     got = [decoder.pull(indexes[a:b]) for a, b in pairwise(edges)]
     decoder.finish()
-    np.testing.assert_array_equal(np.concatenate(got), symbols)
+    np.testing.assert_array_equal(np.concatenate(got), symbols, strict=True)
+    decoder = form.Decoder(data + b"\0", TABLES, lanes)
+    decoder.pull(indexes)
+    with pytest.raises(PayloadError):
+        decoder.finish()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from emulation import debian
 
-PACKAGES = ("python3",)
+PACKAGES = ("python3", "python3-numpy")
 
 
 class Architecture(NamedTuple):
@@ -71,6 +71,7 @@ def unpack(architecture: Architecture, folder: Path) -> None:
         else:
             (folder / "suite").write_text(suite, encoding="utf-8")
             make_relative(folder)
+            link_alternatives(folder)
             return
 
 
@@ -82,6 +83,13 @@ def make_relative(root: Path) -> None:
                 inside = root / path.readlink().relative_to("/")
                 path.unlink()
                 path.symlink_to(os.path.relpath(inside.resolve(), path.parent.resolve()))
+
+
+def link_alternatives(root: Path) -> None:
+    """The libraries of linear algebra where the loader looks; a package's script would do it."""
+    for library in root.glob("usr/lib/*/*/lib*.so.3"):
+        if library.parent.name in ("blas", "lapack"):
+            (library.parents[1] / library.name).symlink_to(f"{library.parent.name}/{library.name}")
 
 
 def command(programs: Path, root: Path, architecture: Architecture) -> list[str]:
