@@ -1,27 +1,26 @@
-"""The conformance vectors, by the reference decoder, on processors that this machine is not.
+"""The conformance vectors on processors that this machine is not: both decoders, every class.
 
     python tools/conform_arches.py                       all six architectures, two at a time
     python tools/conform_arches.py --only s390x          one of them
     python tools/conform_arches.py --all --json out/arches.json
+    python tools/conform_arches.py --numba --markdown    the table of the README
 
-Debian's Python of each architecture runs under qemu's user-mode emulation: big-endian (s390x),
-32 bits (i386, armhf), and three others of 64. Result, clause of a refusal and a hash of everything
-that came out are compared, case by case, with the same run on this machine, which must itself be
-as the vectors say. `--all` takes the pictures of more than 16,384 pixels too.
+Debian's Python and NumPy of each architecture run under qemu's user-mode emulation: big-endian
+(s390x), 32 bits (i386, armhf), and three others of 64; i386 without an emulator where the kernel
+runs its programs. The reference decoder and `intnet.conform` with the NumPy backend must give what
+the vectors say. `--numba` adds the numba backend, on this machine and on emulated aarch64 with the
+wheels of PyPI and the dot products of Arm (`make simd-arm` tests more of it).
 
-Two controls run on each architecture, and must be seen: a decoder that rounds ties the other way,
-and on big-endian ones a decoder that does not swap bytes.
+Left out, unless `--all` is given, are vectors that an emulated decoder takes minutes for.
+`--sample N` takes one vector in N of each class.
 
-Exit code 1: a difference, a control that went unseen, an architecture that is missing.
-It needs an x86-64 Linux with apt-get, dpkg-deb and Debian's keys; packages are unpacked in a cache
-folder, once, and nothing is installed. qemu shows what instruction sets, word sizes, byte orders
-and libraries do, not what real chips do.
+Controls run on each architecture, and must be seen: decoders that round ties the other way, on
+big-endian ones decoders that do not swap bytes, on 32 bits products of the machine's word.
 
-Measured on two shared cores of an EPYC, other work running:
-
-    set-up, once      qemu 22 s and 85 MB; each architecture 6 to 10 s and 37 to 70 MB
-    default, 303 cases  15 to 43 s an architecture, all six 112 s; 118 s with set-up; here 1.2 s
-    --all, 307 cases    59 to 96 s an architecture, all six 250 s; here 3.1 s
+Exit code 1: a vector that is not as it says, a control that went unseen, an architecture that is
+missing. It needs an x86-64 Linux with apt-get, dpkg-deb and Debian's keys, `--numba` pip too;
+packages are unpacked in a cache folder, once, and nothing is installed. qemu shows what
+instruction sets, word sizes, byte orders and libraries do, not what real chips do.
 """
 
 from __future__ import annotations
@@ -30,304 +29,180 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from emulation import pythons, reference_cases
+from emulation import arm, choice, controls, pythons
 from emulation.debian import MissingError
+from emulation.lines import Json, Run
 from emulation.pythons import Architecture
+from emulation.running import FAILURES, ROOT, VECTORS, Python, faults_of, reason, table
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFORMANCE = ROOT / "conformance"
 CACHE = Path.home() / ".cache" / "intnet-emulation"
-LARGE = 128 * 128  # pixels; natively such a picture takes the decoder about a second
-TIMEOUT = 3600  # seconds that one Python may take
-HERE = "this machine"
-FAILURES = (MissingError, OSError, ValueError, subprocess.SubprocessError)
-
-
-class Fault(NamedTuple):
-    """A line of the decoder, and a wrong one in its place."""
-
-    name: str
-    right: str
-    wrong: str
-    kind: str  # a class of vectors that must show it
-
-
-TIES = Fault(
-    "ties rounded down", "return (a + (1 << (s - 1))) >> s",
-    "return (a + (1 << (s - 1)) - 1) >> s", "op",
-)  # fmt: skip
-SWAP = Fault("bytes not swapped", 'sys.byteorder == "big"', "False", "model")
-
-
-class Case(NamedTuple):
-    """What was observed of a vector."""
-
-    id: str
-    result: str
-    digest: str
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"{self.result} {self.digest[:12]}"
-
-
-class Run(NamedTuple):
-    """What a Python printed."""
-
-    facts: dict[str, Any]
-    cases: list[Case]
-    seconds: float
+NUMBA_ON = "aarch64"
+TITLES = {"reference": "reference decoder", "numpy": "NumPy backend", "numba": "numba backend"}
 
 
 class Outcome(NamedTuple):
-    """An architecture after all its runs; `missing` says why there are none."""
+    """A machine after all its runs, by decoder; `missing` says why there are none."""
 
     name: str
-    run: Run | None = None
+    runs: dict[str, Run]
     faults: Sequence[str] = ()
     controls: Sequence[str] = ()
     setup: float = 0.0
     suite: str = ""
+    by: str = ""
     missing: str = ""
 
 
 class Work(NamedTuple):
-    """What every Python is given."""
+    """What every machine is given: the ids of each decoder; folders."""
 
-    conformance: Path
-    planted: dict[Fault, Path]
-    leave_out: list[str]
-
-
-# ---- Reading and comparing ----------------------------------------------------------------------
-def parse(text: str, seconds: float) -> Run:
-    """Facts and cases of what reference_cases.py printed."""
-    first, *rest = text.splitlines() or [""]
-    cases = []
-    for line in rest:
-        case, result, digest, _ = line.split("\t")
-        cases.append(Case(case, result, digest))
-    if not cases:
-        raise ValueError(f"no cases in what was printed: {text[:200]!r}")
-    return Run(json.loads(first), cases, seconds)
+    ids: dict[str, list[str]]
+    cache: Path
+    programs: Path
 
 
-def compare(here: Sequence[Case], there: Sequence[Case]) -> list[str]:
-    """A fault for each case that differs, is missing, came twice, or is not of this machine."""
-    mine, theirs = ({case.id: case for case in cases} for cases in (here, there))
-    faults = []
-    if len(theirs) != len(there):
-        faults.append(f"{len(there) - len(theirs)} cases came twice")
-    for name in mine | theirs:
-        if name not in theirs:
-            faults.append(f"{name}: missing")
-        elif name not in mine:
-            faults.append(f"{name}: not run on {HERE}")
-        elif mine[name] != theirs[name]:
-            faults.append(f"{name}: {theirs[name]}, on {HERE} {mine[name]}")
-    return faults
+def run_here(ids: dict[str, list[str]]) -> Outcome:
+    """Every decoder on this machine."""
+    name, python = f"{platform.machine()} (this machine)", Python([sys.executable], os.environ)
+    try:
+        with TemporaryDirectory() as folder:
+            runs = {decoder: run(python, decoder, ids, Path(folder)) for decoder in ids}
+    except FAILURES as error:
+        return Outcome(name, {}, missing=reason(error))
+    return Outcome(name, runs, faults(runs, ids), by="itself")
 
 
-def wrong(cases: Sequence[Case]) -> list[str]:
-    """Cases that are not as their vectors say."""
-    return [f"{case.id}: {case.result}" for case in cases if case.result.startswith("WRONG")]
+def run(python: Python, decoder: str, ids: dict[str, list[str]], folder: Path) -> Run:
+    """One decoder on its vectors."""
+    if decoder == "reference":
+        return python.reference(ids[decoder], folder)
+    return python.backend(decoder, ids[decoder], folder)
 
 
-def agreeing(here: Sequence[Case], there: Sequence[Case]) -> int:
-    """How many cases are the same."""
-    return len(set(here) & set(there))
+def faults(runs: dict[str, Run], ids: dict[str, list[str]]) -> list[str]:
+    """Of every decoder."""
+    found = (faults_of(made, ids[decoder], TITLES[decoder]) for decoder, made in runs.items())
+    return [fault for some in found for fault in some]
 
 
-def is_architecture(architecture: Architecture, facts: dict[str, Any]) -> list[str]:
+def is_architecture(architecture: Architecture, facts: Json) -> list[str]:
     """Faults unless the Python ran on the processor that it was meant for."""
     must = {"byteorder": architecture.byteorder, "maxsize": 2 ** (architecture.bits - 1) - 1}
-    faults = [f"{k} is {facts[k]}, must be {v}" for k, v in must.items() if facts[k] != v]
+    found = [f"{k} is {facts[k]}, must be {v}" for k, v in must.items() if facts[k] != v]
     if facts["machine"] not in architecture.machine:
-        faults.append(f"machine is {facts['machine']}, must be of {architecture.machine}")
-    return faults
+        found.append(f"machine is {facts['machine']}, must be of {architecture.machine}")
+    return found
 
 
-def judge_control(name: str, good: Sequence[Case], planted: Sequence[Case]) -> tuple[str, bool]:
-    """A line about a planted fault, and whether it was seen; a run cut short does not count."""
-    ids = {case.id for case in planted}
-    same = [case for case in good if case.id in ids]
-    seen = len(ids) - agreeing(same, planted)
-    return f"{name}: {seen} of {len(ids)} cases differ", seen > 0 and len(same) == len(planted)
+def run_controls(
+    architecture: Architecture, python: Python, folder: Path
+) -> tuple[list[str], list[str]]:
+    """A line for each planted fault, and those that went unseen."""
+    said, unseen = [], []
+    environment = {**python.environment, "PYTHONDONTWRITEBYTECODE": "1"}  # those files go away
+    for number, fault in enumerate(controls.FAULTS):
+        if fault.shows_on(architecture):
+            root = controls.plant(fault, folder / str(number))
+            planted = python._replace(root=root, environment=environment)
+            ids = choice.ids(ROOT / VECTORS, fault.decoder, kind=fault.kind)  # no sample of them
+            made = run(planted, fault.decoder, {fault.decoder: ids}, folder)
+            line, more = controls.judge(f"{TITLES[fault.decoder]}, {fault.name}", made, ids)
+            said.append(line)
+            unseen += more
+    return said, unseen
 
 
-# ---- Running ------------------------------------------------------------------------------------
-def run_python(
-    python: Sequence[str], environment: dict[str, str], decoder: Path, kinds: Sequence[str],
-    work: Work,
-) -> Run:  # fmt: skip
-    """The vectors of some classes, in one Python."""
-    arguments = [*python, reference_cases.__file__, work.conformance, decoder, *kinds]
-    began = time.perf_counter()
-    done = subprocess.run(
-        [*map(str, arguments), "--leave-out", *work.leave_out],
-        env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT,
-    )  # fmt: skip
-    if done.returncode:
-        raise ValueError(f"ended with {done.returncode}: {done.stderr.strip()[-300:]}")
-    return parse(done.stdout, time.perf_counter() - began)
-
-
-def reason(error: Exception) -> str:
-    """Why something did not run; apt has said more, and its command line is long."""
-    if isinstance(error, subprocess.CalledProcessError):
-        return f"{Path(error.cmd[0]).name} ended with {error.returncode}, see above"
-    return str(error)
-
-
-def run_architecture(
-    architecture: Architecture, cache: Path, programs: Path, work: Work, here: Run
-) -> Outcome:
-    """Set up, run, compare, and the controls."""
+def run_architecture(architecture: Architecture, work: Work) -> Outcome:
+    """Set up, run the decoders, and the controls."""
     try:
         began = time.perf_counter()
-        root = pythons.sysroot(cache, architecture)
+        root = pythons.sysroot(work.cache, architecture)
         setup = time.perf_counter() - began
-        python = pythons.command(programs, root, architecture)
-        environment = pythons.environment(cache, root, architecture)
-        start = partial(run_python, python, environment, work=work)
-        run = start(work.conformance / "reference_decoder.py", reference_cases.CLASSES)
-        faults = is_architecture(architecture, run.facts) + compare(here.cases, run.cases)
-        controls = []
-        for fault in (TIES, SWAP) if architecture.byteorder == "big" else (TIES,):
-            planted = start(work.planted[fault], [fault.kind])
-            line, seen = judge_control(fault.name, run.cases, planted.cases)
-            controls.append(line)
-            faults += [] if seen else [f"a planted fault went unseen: {line}"]
+        command = pythons.command(work.programs, root, architecture)
+        python = Python(command, pythons.environment(work.cache, root, architecture))
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            runs = {d: run(python, d, work.ids, folder) for d in ("reference", "numpy")}
+            said, found = run_controls(architecture, python, folder)
+            if "numba" in work.ids and architecture.name == NUMBA_ON:
+                runs["numba"] = run(Python(*arm.python(work.cache)), "numba", work.ids, folder)
     except FAILURES as error:
-        return Outcome(architecture.name, missing=reason(error))
-    print(f"{architecture.name} ran: {run.facts}", flush=True)
+        return Outcome(architecture.name, {}, missing=reason(error))
+    for made in runs.values():
+        found += is_architecture(architecture, made.facts)
+        print(f"{architecture.name} ran: {made.facts}", file=sys.stderr, flush=True)
+    by = "qemu" if command[0].startswith(str(work.programs)) else "this kernel"
     suite = (root / "suite").read_text(encoding="utf-8")
-    return Outcome(architecture.name, run, faults, controls, setup, suite)
+    return Outcome(
+        architecture.name, runs, found + faults(runs, work.ids), said, setup, suite, by
+    )  # fmt: skip
 
 
-def run_all(wanted: Sequence[Architecture], cache: Path, work: Work, here: Run) -> list[Outcome]:
-    """Two architectures at a time."""
+def run_all(
+    wanted: Sequence[Architecture], cache: Path, ids: dict[str, list[str]]
+) -> list[Outcome]:
+    """The machine at hand, then two architectures at a time."""
+    here = run_here(ids)
     try:
         if (sys.platform, platform.machine()) != ("linux", "x86_64"):
             raise MissingError("the emulators are programs for x86-64 Linux")
         cache.mkdir(parents=True, exist_ok=True)
-        programs = pythons.emulators(cache)
+        work = Work(ids, cache, pythons.emulators(cache))
     except FAILURES as error:
-        return [Outcome(architecture.name, missing=reason(error)) for architecture in wanted]
+        return [here, *(Outcome(a.name, {}, missing=reason(error)) for a in wanted)]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        runs = [
-            pool.submit(run_architecture, architecture, cache, programs, work, here)
-            for architecture in wanted
-        ]
-        return [run.result() for run in runs]
-
-
-# ---- What is run --------------------------------------------------------------------------------
-def large(conformance: Path) -> list[str]:
-    """Streams of large pictures."""
-    text = (conformance / "vectors" / "v1" / "stream.json").read_text(encoding="utf-8")
-    return [
-        vector["id"]
-        for vector in json.loads(text)["vectors"]
-        if vector["expected"]["width"] * vector["expected"]["height"] > LARGE
-    ]
-
-
-def plant(decoder: str, fault: Fault) -> str:
-    """The text of a decoder with a fault."""
-    if not decoder.count(fault.right):
-        raise MissingError(f"reference_decoder.py has no line {fault.right!r} to plant a fault in")
-    return decoder.replace(fault.right, fault.wrong)
-
-
-def prepare(conformance: Path, folder: Path, *, everything: bool) -> Work:
-    """What every Python is given; planted decoders go into the folder."""
-    decoder = conformance / "reference_decoder.py"
-    if not decoder.is_file():
-        raise MissingError(f"there is no {decoder}; --conformance takes another folder")
-    planted = {}
-    for i, fault in enumerate((TIES, SWAP)):
-        planted[fault] = folder / f"planted_{i}.py"
-        text = plant(decoder.read_text(encoding="utf-8"), fault)
-        planted[fault].write_text(text, encoding="utf-8")
-    return Work(conformance, planted, [] if everything else large(conformance))
+        started = [pool.submit(run_architecture, architecture, work) for architecture in wanted]
+        return [here, *(one.result() for one in started)]
 
 
 # ---- Reporting ----------------------------------------------------------------------------------
-def row(outcome: Outcome, here: Run) -> list[str]:
+def row(outcome: Outcome, ids: dict[str, list[str]]) -> list[str]:
     """A row of the table."""
-    if outcome.run is None:
-        return [outcome.name, "-", "-", "NOT RUN", "-", "-", "-"]
-    facts, cases = outcome.run.facts, outcome.run.cases
-    agree = agreeing(here.cases, cases)
+    if outcome.missing:
+        return [outcome.name, *["-"] * 4, *["NOT RUN"] * len(ids)]
+    facts = outcome.runs["numpy"].facts
     bits = facts["maxsize"].bit_length() + 1
-    return [outcome.name, str(bits), facts["byteorder"], str(len(cases)), str(agree),
-            f"{outcome.run.seconds:.1f}", f"{facts['python']} {outcome.suite}".strip()]  # fmt: skip
+    counts = [f"{outcome.runs[decoder].passed} of {len(ids[decoder])}"
+              if decoder in outcome.runs else "-" for decoder in ids]  # fmt: skip
+    return [outcome.name, str(bits), facts["byteorder"], facts["python"], facts["numpy"], *counts]
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of columns, the first of them heads."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        for cells in rows
-    ]
-    rule = " | ".join("-" * width for width in widths)
-    return "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
+def rows(outcomes: Sequence[Outcome], ids: dict[str, list[str]]) -> list[list[str]]:
+    """The table of vectors that agree."""
+    heads = ["architecture", "bits", "byte order", "Python", "NumPy", *(TITLES[d] for d in ids)]
+    return [heads, *(row(outcome, ids) for outcome in outcomes)]
 
 
-def report(outcomes: Sequence[Outcome], here: Run, work: Work) -> bool:
-    """Print everything; True if all is as it must be."""
-    heads = ["architecture", "bits", "byte order", "cases", "agree", "seconds", "Python"]
-    rows = [row(outcome, here) for outcome in (Outcome(HERE, here), *outcomes)]
-    print(f"\n{table([heads, *rows])}\n")
-    if work.leave_out:
-        print(f"left out without --all: {', '.join(work.leave_out)}")
+def report(outcomes: Sequence[Outcome]) -> bool:
+    """Print times, controls and faults to stderr; True if all is as it must be."""
+    right = True
     for outcome in outcomes:
-        for line in outcome.controls:
-            print(f"control on {outcome.name}: {line}")
-    faults = [f"{HERE}: {fault}" for fault in wrong(here.cases)]
-    faults += [f"{outcome.name}: {fault}" for outcome in outcomes for fault in outcome.faults]
-    missing = [outcome for outcome in outcomes if outcome.missing]
-    for fault in faults:
-        print(f"FAULT {fault}", file=sys.stderr)
-    for outcome in missing:
-        print(f"NOT RUN: {outcome.name}: {outcome.missing}", file=sys.stderr)
-    return not faults and not missing
+        spent = ", ".join(f"{d} {made.seconds:.1f} s" for d, made in outcome.runs.items())
+        lines = [f"{outcome.name}: by {outcome.by}, set-up {outcome.setup:.1f} s, {spent}"]
+        lines += [f"control on {outcome.name}: {line}" for line in outcome.controls]
+        if outcome.missing:
+            lines = [f"NOT RUN: {outcome.name}: {outcome.missing}"]
+        lines += [f"FAULT {outcome.name}: {fault}" for fault in outcome.faults]
+        print(*lines, sep="\n", file=sys.stderr)
+        right &= not outcome.missing and not outcome.faults
+    return right
 
 
-def as_json(outcomes: Sequence[Outcome], here: Run, work: Work) -> dict[str, Any]:
+def as_json(outcomes: Sequence[Outcome], ids: dict[str, list[str]]) -> Json:
     """Everything, for machines."""
-    return {
-        "here": {"facts": here.facts, "seconds": here.seconds},
-        "cases": [case._asdict() for case in here.cases],
-        "left_out": work.leave_out,
-        "architectures": [
-            {
-                "name": outcome.name,
-                "suite": outcome.suite,
-                "facts": outcome.run.facts if outcome.run else None,
-                "cases": len(outcome.run.cases) if outcome.run else 0,
-                "agree": agreeing(here.cases, outcome.run.cases) if outcome.run else 0,
-                "seconds": outcome.run.seconds if outcome.run else None,
-                "setup_seconds": outcome.setup,
-                "controls": list(outcome.controls),
-                "faults": list(outcome.faults),
-                "missing": outcome.missing,
-            }
-            for outcome in outcomes
-        ],
-    }
+    machines = [
+        outcome._asdict() | {"runs": {d: made._asdict() for d, made in outcome.runs.items()}}
+        for outcome in outcomes
+    ]
+    return {"vectors": ids, "machines": machines}
 
 
 def options() -> argparse.Namespace:
@@ -337,36 +212,39 @@ def options() -> argparse.Namespace:
     )
     names = [architecture.name for architecture in pythons.ARCHITECTURES]
     parser.add_argument("--only", action="append", choices=names, help="one architecture; repeats")
-    parser.add_argument("--all", action="store_true", help="large pictures too")
+    parser.add_argument("--all", action="store_true", help="slow vectors too")
+    parser.add_argument("--sample", type=int, default=1, metavar="N", help="one vector in N")
+    parser.add_argument("--numba", action="store_true", help="the numba backend too")
+    parser.add_argument("--markdown", action="store_true", help="print the table alone")
     parser.add_argument("--json", type=Path, metavar="F", help="write everything to F")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"default: {CACHE}")
-    parser.add_argument("--conformance", type=Path, default=CONFORMANCE, metavar="DIR",
-                        help="folder of reference_decoder.py and vectors")  # fmt: skip
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run here, run there, compare."""
+    """Choose, run, print."""
     chosen = options()
     wanted = [a for a in pythons.ARCHITECTURES if a.name in (chosen.only or a.name)]
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            work = prepare(chosen.conformance.resolve(), Path(folder), everything=chosen.all)
-            decoder = work.conformance / "reference_decoder.py"
-            here = run_python(
-                [sys.executable], dict(os.environ), decoder, reference_cases.CLASSES, work
-            )
-        except FAILURES as error:
-            print(f"NOT RUN: {error}", file=sys.stderr)
-            return 1
-        outcomes = run_all(wanted, chosen.cache.resolve(), work, here)
-    right = report(outcomes, here, work)
+    ids = {
+        decoder: choice.ids(ROOT / VECTORS, decoder, slow=chosen.all, sample=chosen.sample)
+        for decoder in ("reference", "numpy", *(["numba"] if chosen.numba else []))
+    }
+    outcomes = run_all(wanted, chosen.cache.resolve(), ids)
+    right = report(outcomes)
+    print(table(rows(outcomes, ids)))
+    if not chosen.markdown:
+        print("all as it must be" if right else "FAILED")
     if chosen.json:
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(as_json(outcomes, here, work), indent=1)
-        chosen.json.write_text(f"{text}\n", encoding="utf-8")
-    print("all as it must be" if right else "FAILED")
+        write(chosen.json, as_json(outcomes, ids))
     return 0 if right else 1
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """To a temporary file, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(f"{json.dumps(document, indent=1)}\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Debian's Python and the wheels of PyPI for arm64, unpacked; `on_arm.py` runs in 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,8 +13,8 @@ import tomllib
 from pathlib import Path
 
 from emulation import debian
+from emulation.running import ROOT, kernels
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU = "cortex-a76"  # has dot products, and LLVM knows it by name
 PACKAGES = ("python3", "libstdc++6", "zlib1g")
 PLATFORMS = [f"--platform=manylinux_2_{n}_aarch64" for n in (17, 27, 28)]
@@ -24,6 +23,15 @@ TAGS = ["--python-version=311", "--implementation=cp", "--abi=cp311", "--abi=abi
 
 def run(cache: Path, *, plant: bool) -> bool:
     """Tests, vectors and the bundled photograph; True if all is as it must be."""
+    command, env = python(cache)
+    arguments = [*command, str(Path(__file__).with_name("on_arm.py"))]
+    arguments += ["--plant"] if plant else []
+    env["PYTHONPATH"] += f":{ROOT}:{ROOT}/tools"
+    return subprocess.run(arguments, cwd=ROOT, env=env, check=False).returncode == 0
+
+
+def python(cache: Path) -> tuple[list[str], dict[str, str]]:
+    """The command of an emulated Python with all that intnet needs, and its environment."""
     qemu = debian.prepared(cache / "qemu", "trixie qemu-user", emulator)
     root = debian.prepared(
         cache / "arm64", f"bookworm {PACKAGES}",
@@ -33,11 +41,8 @@ def run(cache: Path, *, plant: bool) -> bool:
     site = debian.prepared(
         cache / "arm64-site", "\n".join(wanted), lambda folder: wheels(wanted, folder)
     )
-    command = [qemu / "usr/bin/qemu-aarch64", "-cpu", CPU, "-L", root, root / "usr/bin/python3.11",
-               Path(__file__).with_name("on_arm.py")]  # fmt: skip
-    arguments = [*map(str, command), *(["--plant"] if plant else [])]
-    env = environment(cache, root, site)
-    return subprocess.run(arguments, cwd=ROOT, env=env, check=False).returncode == 0
+    command = [qemu / "usr/bin/qemu-aarch64", "-cpu", CPU, "-L", root, root / "usr/bin/python3.11"]
+    return list(map(str, command)), environment(cache, root, site)
 
 
 def emulator(folder: Path) -> None:
@@ -67,18 +72,11 @@ def wheels(wanted: list[str], folder: Path) -> None:
 
 
 def environment(cache: Path, root: Path, site: Path) -> dict[str, str]:
-    """No Python of this machine, nothing written to the checkout.
-
-    numba's own cache is told apart by our sources: it looks at one file of each kernel only.
-    """
+    """No Python of this machine, nothing written to the checkout."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    sources = sorted(path for folder in ("intnet", "rangecoder")
-                     for path in (ROOT / folder).rglob("*.py"))  # fmt: skip
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     return kept | {
-        "PYTHONHOME": str(root / "usr"), "PYTHONPATH": f"{site}:{ROOT}:{ROOT}/tools",
-        "PYTHONNOUSERSITE": "1",
+        "PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(site), "PYTHONNOUSERSITE": "1",
         "PYTHONPYCACHEPREFIX": str(cache / "arm64-pyc"), "PYTHONUNBUFFERED": "1",
-        "NUMBA_CACHE_DIR": str(cache / "arm64-numba" / digest),
+        "NUMBA_CACHE_DIR": str(kernels(cache / "arm64-numba")),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(cache / "arm64-hypothesis"), "INTNET_SIMD": "neon",
     }  # fmt: skip

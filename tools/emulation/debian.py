@@ -6,8 +6,10 @@ script of a package runs, and no root rights are needed.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,14 +31,20 @@ def need(*programs: str, package: str) -> None:
 
 
 def prepared(folder: Path, recipe: str, make: Callable[[Path], None]) -> Path:
-    """A folder that `make` fills, once for each recipe; half-made ones are made anew."""
+    """A folder that `make` fills, once for each recipe; half-made ones are made anew.
+
+    Other processes that want it meanwhile wait.
+    """
     stamp = folder / ".made"
-    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != recipe:
-        print(f"preparing {folder}", flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        make(folder)
-        stamp.write_text(recipe, encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != recipe:
+            print(f"preparing {folder}", file=sys.stderr, flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            stamp.write_text(recipe, encoding="utf-8")
     return folder
 
 
@@ -87,6 +95,7 @@ def private(apt: Path, suite: str, architecture: str) -> list[str]:
         "Dir::Etc::preferences": "/dev/null", "Dir::Etc::preferencesparts": apt / "none",
         "APT::Architecture": architecture, "APT::Architectures": architecture,
         "Acquire::Languages": "none", "Debug::NoLocking": "1", "APT::Install-Recommends": "0",
+        "Acquire::http::Timeout": "20", "Acquire::Retries": "1",
         "APT::Sandbox::User": "root", "APT::Keep-Downloaded-Packages": "1",
     }  # fmt: skip
     return ["-qq", *(text for key, value in settings.items() for text in ("-o", f"{key}={value}"))]

@@ -1,4 +1,7 @@
-"""Debian's Python of other processors on qemu's user-mode emulators; nothing is installed."""
+"""Debian's Python and NumPy of other processors, by qemu or, 32-bit x86, by the kernel itself.
+
+Nothing is installed.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,18 @@ class Architecture(NamedTuple):
     bits: int
     byteorder: str
     suites: tuple[str, ...] = ("bookworm",)  # tried in turn: mirrors are not always whole
+    loader: str = ""  # starts its programs where the kernel runs them without an emulator
 
 
 ARCHITECTURES = (
     Architecture("aarch64", "arm64", "aarch64", ("aarch64",), 64, "little"),
     Architecture("s390x", "s390x", "s390x", ("s390x",), 64, "big"),
-    Architecture("i386", "i386", "i386", ("i386", "i486", "i586", "i686"), 32, "little"),
+    Architecture("i386", "i386", "i386", ("i386", "i486", "i586", "i686"), 32, "little",
+                 loader="lib/ld-linux.so.2"),
     Architecture("armhf", "armhf", "arm", ("armv7l", "armv8l"), 32, "little"),
     Architecture("riscv64", "riscv64", "riscv64", ("riscv64",), 64, "little", ("trixie", "forky")),
     Architecture("ppc64el", "ppc64el", "ppc64le", ("ppc64le",), 64, "little"),
-)
+)  # fmt: skip
 
 
 def emulators(cache: Path) -> Path:
@@ -51,7 +56,7 @@ def emulators(cache: Path) -> Path:
 
 
 def sysroot(cache: Path, architecture: Architecture) -> Path:
-    """Debian's Python of an architecture and all that it depends on, as it would lie under /."""
+    """Debian's packages of an architecture and all that they depend on, as under /."""
     recipe = f"{architecture.suites} {PACKAGES}"
     folder = cache / f"python-{architecture.debian}"
     return debian.prepared(folder, recipe, lambda made: unpack(architecture, made))
@@ -92,10 +97,35 @@ def link_alternatives(root: Path) -> None:
             (library.parents[1] / library.name).symlink_to(f"{library.parent.name}/{library.name}")
 
 
+def is_native(root: Path, architecture: Architecture) -> bool:
+    """Whether this kernel runs the programs of an architecture itself."""
+    if not architecture.loader or not shutil.which("setarch"):
+        return False
+    try:
+        asked = [*loaded(root, architecture), "-c", ""]
+        return subprocess.run(asked, check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def loaded(root: Path, architecture: Architecture) -> list[str]:
+    """What starts the Python by its own loader; setarch, so that the kernel names the processor."""
+    libraries = root / f"usr/lib/{architecture.debian}-linux-gnu"
+    return ["setarch", architecture.machine[-1], str(root / architecture.loader),
+            "--library-path", str(libraries), python(root)]  # fmt: skip
+
+
+def python(root: Path) -> str:
+    """The one Python of a root."""
+    (found,) = (root / "usr/bin").glob("python3.1[0-9]")
+    return str(found)
+
+
 def command(programs: Path, root: Path, architecture: Architecture) -> list[str]:
-    """What starts the emulated Python."""
-    (python,) = (root / "usr/bin").glob("python3.1[0-9]")
-    return [str(programs / f"qemu-{architecture.qemu}"), "-L", str(root), str(python)]
+    """What starts the Python of an architecture."""
+    if is_native(root, architecture):
+        return loaded(root, architecture)
+    return [str(programs / f"qemu-{architecture.qemu}"), "-L", str(root), python(root)]
 
 
 def environment(cache: Path, root: Path, architecture: Architecture) -> dict[str, str]:

@@ -1,184 +1,47 @@
-"""What runs in each Python: the reference decoder on vectors, a line of observations a case.
+"""What runs in each Python: the reference decoder on vectors; `lines` says what is printed.
 
-    python reference_cases.py CONFORMANCE DECODER CLASS... [--leave-out ID...]
+    python reference_cases.py CONFORMANCE DECODER IDS
 
-Standard library only, in process, as an emulated Python can start no other. The first line is JSON
-that says what this Python is. Each other line has, between tabs, the id of a case, the result, the
-SHA-256 of all that was observed, and seconds. A result is `valid` or the class and the clause of
-the refusal; `WRONG ` stands before it where the vector says otherwise.
+Standard library only, in process, as an emulated Python can start no other. A refusal must have
+the class and the clause of its vector: `check_reference.py` judges, and it knows the classes.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import importlib.util
-import json
-import platform
-import struct
 import sys
-import time
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-Json = dict[str, Any]
-CODES = {"u8": "B", "s8": "b", "s16": "h", "s32": "i"}
-CLASSES = ("op", "tables", "coder", "model", "prior", "invalid_stream", "stream")
+import lines
 
 
-def load(path: Path) -> Any:
+def load(path: Path, name: str) -> Any:
     """The module at a path, wherever it lies."""
     sys.dont_write_bytecode = True
-    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
-def summary(dtype: str, shape: Sequence[int], values: Sequence[int]) -> Json:
-    """An array as a vector has it; the byte order of this machine does not enter."""
-    packed = struct.pack(f"<{len(values)}{CODES[dtype]}", *values)
-    return {
-        "dtype": dtype, "shape": list(shape), "sha256": hashlib.sha256(packed).hexdigest(),
-    }  # fmt: skip
+def fault(check: Any, vector: lines.Json) -> str:
+    """What is wrong with a vector; it raises, or nothing is."""
+    check.run_vector(vector)
+    return ""
 
 
-class Observer:
-    """Runs vectors with a decoder; each method gives what `expected` of its class has."""
-
-    def __init__(self, decoder: Any, conformance: Path) -> None:
-        self.ref, self.vectors = decoder, conformance / "vectors" / "v1"
-        self.recipe = load(conformance / "check_reference.py").recipe
-
-    def read(self, vector: Json, field: str) -> bytes:
-        """The file of a vector."""
-        return (self.vectors / vector[field]).read_bytes()
-
-    def tensor(self, dtype: str, tensor: Any) -> Json:
-        """A tensor of three axes."""
-        shape = (len(tensor), len(tensor[0]), len(tensor[0][0]))
-        return summary(dtype, shape, self.ref.flat(tensor))
-
-    def given(self, described: Json) -> Any:
-        """A tensor that goes in."""
-        return self.ref.unflat(self.recipe(described), *described["shape"])
-
-    def op(self, vector: Json) -> Json:
-        """Class op."""
-        tensors = {
-            name: self.ref.Array(t["dtype"], tuple(t["shape"]), self.recipe(t))
-            for name, t in vector["tensors"].items()
-        }
-        program = self.ref.read_program(vector["program"], tensors)
-        inputs = [self.given(vector["inputs"][port.name]) for port in program.inputs]
-        made = zip(program.outputs, self.ref.run_program(program, inputs), strict=True)
-        return {
-            "outputs": {name: self.tensor(program.ports[name].dtype, t) for name, t in made},
-            "bounds": [list(bound) for bound in self.ref.bounds(program)],
-        }
-
-    def tables(self, vector: Json) -> Json:
-        """Class tables."""
-        tables = self.ref.read_tables(bytes.fromhex(vector["tables"]))
-        return {
-            "minimum": [table.minimum for table in tables],
-            "cdf": [list(table.cdf) for table in tables],
-        }
-
-    def coder(self, vector: Json) -> Json:
-        """Class coder."""
-        tables = self.ref.read_tables(bytes.fromhex(vector["tables"]))
-        payload, indexes = bytes.fromhex(vector["payload"]), self.recipe(vector["indexes"])
-        symbols = self.ref.decode_payload(payload, tables, indexes, vector.get("lanes", 1))
-        return {"symbols": summary("s32", (len(symbols),), symbols)}
-
-    def model(self, vector: Json) -> Json:
-        """Class model."""
-        model = self.ref.read_model(self.read(vector, "model"))
-        found = [
-            [name, *bound]
-            for name, program in model.programs.items()
-            for bound in self.ref.bounds(program)
-        ]
-        return {"sha256": model.sha256.hex(), "bounds": found}
-
-    def prior(self, vector: Json) -> Json:
-        """Class prior."""
-        model = self.ref.read_model(self.read(vector, "model"))
-        mean, index = self.ref.run_prior(model, self.given(vector["z"]))
-        tables = {str(q): self.ref.table_indexes(model, q, index) for q in vector["qualities"]}
-        return {
-            "mean": self.tensor("s16", mean),
-            "index": self.tensor("s16", index),
-            "tables": {quality: self.tensor("u8", table) for quality, table in tables.items()},
-        }
-
-    def stream(self, vector: Json) -> Json:
-        """Class stream."""
-        model = self.ref.read_model(self.read(vector, "model"))
-        picture = self.ref.decode(self.read(vector, "stream"), model)
-        digest = hashlib.sha256(picture.samples).hexdigest()
-        shape = {name: getattr(picture, name) for name in ("width", "height", "channels")}
-        return {**shape, "sha256": digest}
-
-    invalid_stream = stream
-
-    def case(self, vector: Json) -> tuple[str, str]:
-        """Result and hash of a vector."""
-        must = vector["expected"]
-        try:
-            seen = getattr(self, vector["class"])(vector)
-        except self.ref.CodecError as error:
-            result, seen = f"{type(error).__name__} {error.clause}", str(error)
-            right = type(error).__name__ == must.get("error")
-            right &= vector.get("clause", error.clause) == error.clause
-        except Exception as error:  # noqa: BLE001  # a crash is an observation too
-            result, seen, right = f"CRASH {type(error).__name__}", str(error), False
-        else:
-            result, right = "valid", seen == without_values(must)
-        text = json.dumps(seen, sort_keys=True)
-        return ("" if right else "WRONG ") + result, hashlib.sha256(text.encode()).hexdigest()
-
-
-def without_values(expected: Any) -> Any:
-    """What a vector expects, less the values that its hashes cover."""
-    if not isinstance(expected, dict):
-        return expected
-    covered = {"values"} if "sha256" in expected else set()
-    return {k: without_values(v) for k, v in expected.items() if k not in covered}
-
-
-def facts() -> Json:
-    """What this Python is."""
-    return {
-        "machine": platform.machine(), "byteorder": sys.byteorder, "maxsize": sys.maxsize,
-        "python": platform.python_version(),
-    }  # fmt: skip
-
-
-def main() -> int:
+def main(conformance: Path, decoder: Path, ids: Path) -> None:
     """Print the facts and the lines."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("conformance", type=Path)
-    parser.add_argument("decoder", type=Path)
-    parser.add_argument("classes", nargs="+", choices=CLASSES)
-    parser.add_argument("--leave-out", nargs="*", default=[], metavar="ID")
-    chosen = parser.parse_args()
-    print(json.dumps(facts()), flush=True)
-    observer = Observer(load(chosen.decoder), chosen.conformance)
-    for kind in chosen.classes:
-        for vector in json.loads((observer.vectors / f"{kind}.json").read_text("utf-8"))["vectors"]:
-            if vector["id"] not in chosen.leave_out:
-                began = time.perf_counter()
-                result, digest = observer.case(vector)
-                seconds = time.perf_counter() - began
-                print(f"{vector['id']}\t{result}\t{digest}\t{seconds:.3f}", flush=True)
-    return 0
+    load(decoder, "reference_decoder")  # what check_reference imports
+    check = load(conformance / "check_reference.py", "check_reference")
+    chosen = lines.chosen(conformance / "vectors" / "v1", ids)
+    lines.write(lines.facts(), ((v["id"], partial(fault, check, v)) for v in chosen))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(*map(Path, sys.argv[1:]))
