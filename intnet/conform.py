@@ -9,43 +9,23 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 import rangecoder
 import rangecoder.reference
-from intnet import backends, codec, model_file, program_json
+from intnet import backends, codec, conform_folder, model_file, program_json
 from intnet.bounds import prove
+from intnet.conform_arrays import described, expand
+from intnet.conform_folder import Case, Json, describe, difference
 from intnet.errors import IntnetError
 from intnet.latents import table_indexes
-from intnet.program import DTYPES, Array
 
 DEFAULT = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
-INDEX = "index.json"
-SHOWN = 64  # arrays up to this size are written out, so that a wrong element can be named
-LCG_MULTIPLIER, LCG_INCREMENT = 1664525, 1013904223  # of Numerical Recipes, modulo 2**32
-
-Json = dict[str, Any]
-
-
-class Case(NamedTuple):
-    """One vector's outcome: result is pass, fail (other bytes) or error (no answer)."""
-
-    id: str
-    kind: str
-    result: str
-    detail: str = ""
-    clause: str = ""  # of SPEC.md, that the vector tests
-
-    def json(self) -> dict[str, str]:
-        """As `run` reports it."""
-        return {"id": self.id, "class": self.kind, "result": self.result, "detail": self.detail,
-                "clause": self.clause}  # fmt: skip
 
 
 class Setting(NamedTuple):
@@ -77,46 +57,10 @@ def run(backend: str = "numba", vectors: Path | None = None) -> Json:
 
 
 def run_folder(setting: Setting) -> list[Case]:
-    """The index against the folder both ways, then every class."""
-    try:
-        index = json.loads((setting.folder / INDEX).read_text(encoding="utf-8"))
-        listed, classes = set(index["files"]), dict(index["classes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return [Case(INDEX, "index", "error", describe(error))]
-    cases = compare_sets("file", listed, files(setting.folder))
-    tested = [case for kind, ids in classes.items() for case in run_class(kind, ids, setting)]
-    if not tested:
-        cases.append(Case(INDEX, "index", "fail", "no vectors: nothing was tested"))
-    return cases + tested
-
-
-def files(folder: Path) -> set[str]:
-    """Every file but the index, by its path below the folder."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix() for path in found} - {INDEX}
-
-
-def compare_sets(what: str, listed: set[str], found: set[str]) -> list[Case]:
-    """A failing case for everything on one side only."""
-    missing = [Case(x, "index", "fail", f"{what} is listed but missing") for x in listed - found]
-    extra = [Case(x, "index", "fail", f"{what} is not listed in {INDEX}") for x in found - listed]
-    return sorted(missing + extra)
-
-
-def run_class(kind: str, ids: list[str], setting: Setting) -> list[Case]:
-    """Every vector of `<kind>.json`."""
-    try:
-        document = json.loads((setting.folder / f"{kind}.json").read_text(encoding="utf-8"))
-        vectors = [dict(vector) for vector in document["vectors"]]
-        found = [str(vector["id"]) for vector in vectors]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return [Case(f"{kind}.json", kind, "error", describe(error))]
-    cases = compare_sets("vector", set(ids), set(found))
-    for name in {name for name in found if found.count(name) > 1}:
-        cases.append(Case(name, "index", "fail", "vector occurs twice"))
-    if not vectors:
-        cases.append(Case(f"{kind}.json", "index", "fail", "no vectors of this class"))
-    return cases + [run_vector(kind, vector, setting) for vector in vectors]
+    """What is wrong with the folder, then every vector."""
+    work, faults = conform_folder.read(setting.folder)
+    tested = [run_vector(kind, vector, setting) for kind, vector in work]
+    return faults + tested
 
 
 def run_vector(kind: str, vector: Json, setting: Setting) -> Case:
@@ -149,70 +93,6 @@ def results(kind: str, vector: Json, setting: Setting) -> Json:
         return CLASSES[kind](vector, setting)
     except (IntnetError, rangecoder.RangeCoderError) as error:
         return {"error": type(error).__name__}
-
-
-def describe(error: Exception) -> str:
-    """Class and message of an exception."""
-    return f"{type(error).__name__}: {error}"
-
-
-def difference(got: Any, must: Any, where: str = "") -> str:
-    """Where two JSON values first differ; empty where they are equal."""
-    if isinstance(got, dict) and isinstance(must, dict):
-        if set(got) != set(must):
-            return f"{where or 'results'}: {sorted(got)}, must be {sorted(must)}"
-        # the hash last: a differing element says more
-        for key in sorted(must, key=lambda key: (key == "sha256", key)):
-            if found := difference(got[key], must[key], f"{where}.{key}".lstrip(".")):
-                return found
-        return ""
-    if isinstance(got, list) and isinstance(must, list) and len(got) == len(must):
-        pairs = enumerate(zip(got, must, strict=True))
-        return next((d for i, (g, m) in pairs if (d := difference(g, m, f"{where}[{i}]"))), "")
-    same = type(got) is type(must) and got == must
-    return "" if same else f"{where}: {got!r:.120}, must be {must!r:.120}"
-
-
-def expand(spec: Mapping[str, Any]) -> Array:
-    """An array from its description: dtype, shape, and one recipe, row-major.
-
-    values: the list itself. fill: one value. ramp [lo, modulo]: lo + i % modulo.
-    lcg [seed, lo, hi]: state = (1664525 * state + 1013904223) % 2**32, starting with the seed and
-        advanced before each element, which is lo + (state * (hi - lo + 1) >> 32).
-    """
-    shape = tuple(spec["shape"])
-    dtype = np.dtype({**DTYPES, "u16": np.uint16}[spec["dtype"]])
-    size = int(np.prod(shape))
-    if "values" in spec:
-        values = spec["values"]
-    elif "fill" in spec:
-        values = [spec["fill"]] * size
-    elif "ramp" in spec:
-        lo, modulo = spec["ramp"]
-        values = [lo + i % modulo for i in range(size)]
-    else:
-        values = lcg(size, *spec["lcg"])
-    return np.array(values, dtype).reshape(shape)  # refuses values outside dtype
-
-
-def lcg(size: int, state: int, lo: int, hi: int) -> list[int]:
-    """Pseudo-random integers in lo..hi; see `expand`."""
-    values = []
-    for _ in range(size):
-        state = (LCG_MULTIPLIER * state + LCG_INCREMENT) % 2**32
-        values.append(lo + (state * (hi - lo + 1) >> 32))
-    return values
-
-
-def described(x: Array) -> Json:
-    """An array as results state it. sha256: of its little-endian bytes, row-major."""
-    plain = np.ascontiguousarray(x, x.dtype.newbyteorder("<"))
-    found: Json = {
-        "dtype": f"{'u' if x.dtype.kind == 'u' else 's'}{8 * x.dtype.itemsize}",
-        "shape": list(x.shape),
-        "sha256": hashlib.sha256(plain.tobytes()).hexdigest(),
-    }
-    return found | ({"values": x.ravel().tolist()} if x.size <= SHOWN else {})
 
 
 def op_results(vector: Json, setting: Setting) -> Json:
