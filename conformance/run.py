@@ -3,12 +3,16 @@
     python conformance/run.py --decoder 'mydecoder --model {model}'
 
 The command reads a stream on stdin and writes the raw samples on stdout (8 bits each, row-major,
-channel-last). Exit code 0: decoded; any other: rejected; ended by a signal: crashed. `{model}` is
-the path of the stream's model file. Runs the classes `stream` and `invalid_stream`, prints a line
-per class, and exits 1 on any failure, on a missing or unlisted file, and on zero cases. One valid
-stream is decoded first, whatever is chosen: what cannot decode that rejects nothing for its faults.
+channel-last). Exit code 0: decoded; 69: not supported; any other: rejected; ended by a signal:
+crashed. `{model}` is the path of the stream's model file. Runs the classes `stream` and
+`invalid_stream`, prints a line per class, and exits 1 on any failure, on a missing or an unlisted
+file, and where nothing passes. One valid stream is decoded first, whatever is chosen: what cannot
+decode that rejects nothing for its faults.
 
-A case is `pass`, `fail` (another answer), `timeout`, or `error` (not started, or a signal).
+A case is `pass`, `fail` (another answer), `timeout`, `error` (not started, or a signal), or
+`not-supported`: exit code 69, EX_UNAVAILABLE, by which a decoder says that it never takes such a
+stream or model. That is no pass, for an invalid stream neither, and the run fails by it unless
+there is `--allow-not-supported`.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from xml.etree import ElementTree as ET
 
 VECTORS = Path(__file__).resolve().parent / "vectors" / "v1"
 CLASSES = ("stream", "invalid_stream")
+NOT_SUPPORTED = 69  # EX_UNAVAILABLE of sysexits.h; no shell and no interpreter ends with it
 Json = dict[str, Any]
 
 
@@ -84,8 +89,12 @@ def run_case(decoder: Decoder, vector: Json) -> Case:
     except OSError as error:
         detail = str(error)
     else:
-        detail = f"ended by signal {-code}" if code < 0 else judge(code, samples, vector)
-        if code >= 0:
+        if code == NOT_SUPPORTED:
+            result, detail = "not-supported", f"exit code {code}"
+        elif code < 0:
+            detail = f"ended by signal {-code}"
+        else:
+            detail = judge(code, samples, vector)
             result = "fail" if detail else "pass"
     return Case(vector["id"], vector["clause"], result, detail)
 
@@ -93,14 +102,26 @@ def run_case(decoder: Decoder, vector: Json) -> Case:
 def grouped(cases: list[Case]) -> Json:
     """Counts, faults and cases of a class."""
     counts = Counter(case.result for case in cases)
-    faults = [f"{c.id} [{c.clause}]: {c.detail}" for c in cases if c.result != "pass"]
-    return {"passed": counts["pass"], "failed": len(faults), "results": dict(counts),
-            "faults": faults, "cases": [case._asdict() for case in cases]}  # fmt: skip
+    others = [case for case in cases if case.result not in ("pass", "not-supported")]
+    return {"passed": counts["pass"], "failed": len(others),
+            "not_supported": counts["not-supported"], "results": dict(counts),
+            "faults": [f"{c.id} [{c.clause}]: {c.detail}" for c in others],
+            "cases": [case._asdict() for case in cases]}  # fmt: skip
+
+
+def of_files(faults: list[str]) -> Json:
+    """What is wrong with the folder, as a class."""
+    return {"passed": 0, "failed": len(faults), "not_supported": 0, "faults": faults}
 
 
 def probe(decoder: Decoder, vectors: list[Json]) -> Json:
-    """The first valid stream. It counts where it fails only: it is no case that was chosen."""
-    found = grouped([run_case(decoder, vector) for vector in vectors[:1]])
+    """The first valid stream that is supported. It counts where it fails only: nobody chose it."""
+    tried = (run_case(decoder, vector) for vector in vectors)
+    case = next((case for case in tried if case.result != "not-supported"), None)
+    if case is None:
+        why = "no valid stream is supported: a rejection says nothing"
+        case = Case("probe", "", "fail", why)
+    found = grouped([case])
     return found | {"passed": 0, "cases": found["cases"] if found["failed"] else []}
 
 
@@ -128,9 +149,9 @@ def run(decoder: Decoder, only: str) -> Json:
         classes, faults = read_index(folder)
         chosen = {kind: read_class(kind, classes[kind], folder) for kind in CLASSES}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return {"files": {"passed": 0, "failed": 1, "faults": [f"{folder}: {error!r}"]}}
+        return {"files": of_files([f"{folder}: {error!r}"])}
     faults += [found for _, wrong in chosen.values() for found in wrong]
-    report: Json = {"files": {"passed": 0, "failed": len(faults), "faults": faults}}
+    report: Json = {"files": of_files(faults)}
     report["probe"] = probe(decoder, chosen["stream"][0])
     for kind, (vectors, _) in chosen.items():
         tested = [vector for vector in vectors if fnmatch(vector["id"], only)]
@@ -140,35 +161,54 @@ def run(decoder: Decoder, only: str) -> Json:
     return report
 
 
-def junit(report: Json) -> bytes:
-    """The report as JUnit has it: one suite a class; faults of files are cases too."""
+def junit(report: Json, *, allowed: bool) -> bytes:
+    """The report as JUnit has it: one suite a class; faults of files are cases too.
+
+    allowed: what is not supported is skipped, else a failure, as it is in the exit code.
+    """
+    tags = {"fail": "failure", "not-supported": "skipped" if allowed else "failure"}
     root = ET.Element("testsuites")
     for kind, group in report.items():
         suite = ET.SubElement(root, "testsuite", name=kind)
         cases = group.get("cases") or [
             {"id": line, "clause": "", "result": "fail", "detail": line} for line in group["faults"]
         ]
+        counts = Counter({"failure": 0, "error": 0, "skipped": 0})
         for case in cases:
             name = f"{case['id']} [{case['clause']}]"
             one = ET.SubElement(suite, "testcase", classname=kind, name=name)
             if case["result"] != "pass":
-                tag = "failure" if case["result"] == "fail" else "error"
+                tag = tags.get(case["result"], "error")
                 ET.SubElement(one, tag, type=case["result"], message=case["detail"])
+                counts[tag] += 1
         suite.set("tests", str(len(cases)))
-        suite.set("failures", str(sum(case["result"] == "fail" for case in cases)))
-        suite.set("errors", str(sum(case["result"] in ("error", "timeout") for case in cases)))
+        for tag, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+            suite.set(name, str(counts[tag]))
     return ET.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
 def line(kind: str, group: Json) -> str:
     """A class in one line, with what is not an ordinary failure."""
-    others = {k: n for k, n in group.get("results", {}).items() if k not in ("pass", "fail")}
+    ordinary = ("pass", "fail", "not-supported")
+    others = {k: n for k, n in group.get("results", {}).items() if k not in ordinary}
     of_these = "".join(f", {n} of them {k}" for k, n in sorted(others.items()))
-    return f"{kind}: {group['passed']} passed, {group['failed']} failed{of_these}"
+    apart = f", {group['not_supported']} not supported" if group["not_supported"] else ""
+    return f"{kind}: {group['passed']} passed, {group['failed']} failed{of_these}{apart}"
 
 
-def main() -> int:
-    """Run, print, and judge."""
+def verdict(passed: int, failed: int, unsupported: int, *, allowed: bool) -> str:
+    """Why the run fails, where it is for more than single cases; "failed" where for those."""
+    if failed:
+        return "failed"
+    if not passed:
+        return "nothing passed: nothing is supported" if unsupported else "no cases"
+    if unsupported and not allowed:
+        return f"{unsupported} not supported; --allow-not-supported lets the others decide"
+    return ""
+
+
+def options(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--decoder", required=True, help="command line, {model} is replaced")
     parser.add_argument("--vectors", type=Path, default=VECTORS)
@@ -177,23 +217,35 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="decoders at a time")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--junit", type=Path, help="a file to write, for build servers")
-    chosen = parser.parse_args()
+    parser.add_argument("--allow-not-supported", action="store_true",
+                        help="cases that are not supported do not make the run fail")  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run, print, and judge."""
+    chosen = options(arguments)
     decoder = Decoder(chosen.decoder, chosen.vectors, chosen.timeout, chosen.jobs)
     report = run(decoder, chosen.only)
-    passed = sum(group["passed"] for group in report.values())
-    failed = sum(group["failed"] for group in report.values())
+    counts = {name: sum(group[name] for group in report.values())
+              for name in ("passed", "failed", "not_supported")}  # fmt: skip
     if chosen.json:
-        print(json.dumps({"passed": passed, "failed": failed, "classes": report}))
+        print(json.dumps({**counts, "classes": report}))
     else:
         print("\n".join(line(kind, group) for kind, group in report.items()))
+    allowed = chosen.allow_not_supported
     if chosen.junit:
-        chosen.junit.write_bytes(junit(report))
+        chosen.junit.write_bytes(junit(report, allowed=allowed))
     for group in report.values():
         for fault in group["faults"]:
             print(f"  {fault}", file=sys.stderr)
-    if not passed + failed:
-        print("no cases", file=sys.stderr)
-    return 1 if failed or not passed else 0
+        for case in group.get("cases", []):
+            if case["result"] == "not-supported":
+                print(f"  {case['id']} [{case['clause']}]: not supported", file=sys.stderr)
+    why = verdict(*counts.values(), allowed=allowed)
+    if why:
+        print(why, file=sys.stderr)
+    return 1 if why else 0
 
 
 if __name__ == "__main__":
