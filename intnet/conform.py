@@ -1,7 +1,8 @@
 """The conformance runner: this installation against the frozen vectors, in process.
 
 A vector says what goes in and what must come out; `results` computes the same form anew, and equal
-means pass. Nothing is skipped: a vector that cannot be read fails, and so does an empty folder.
+means pass. Nothing is skipped: a vector that cannot be read fails, and so does an empty folder. A
+class that is not known here, or a backend that cannot be imported, is not supported: no pass.
 `conformance/README.md` describes the files; `conformance/run.py` tests other people's decoders.
 """
 
@@ -10,70 +11,108 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 import rangecoder
 import rangecoder.reference
-from intnet import backends, codec, conform_folder, model_file, program_json
+from intnet import backends, codec, conform_folder, conform_trace, machine, model_file, program_json
 from intnet.bounds import prove
 from intnet.conform_arrays import described, expand
-from intnet.conform_folder import Case, Json, describe, difference
+from intnet.conform_folder import Case, Json, Setting, describe, difference, digest_of
 from intnet.errors import IntnetError
 from intnet.latents import table_indexes
 
-DEFAULT = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
+COMPILER = ("numba", "llvmlite")  # without them a backend is not supported
+NOT_SUPPORTED = 69  # exit code, see conformance/README.md
 
 
-class Setting(NamedTuple):
-    """What a vector is run with: the folder it lies in and the backend."""
+def run(
+    backend: str = "numba",
+    vectors: Path | None = None,
+    wanted: Callable[[Json], bool] = bool,
+    *,
+    jobs: int = 1,
+    stages: bool = False,
+) -> Json:
+    """The vectors of a folder that are `wanted` on a backend: counts, and a result per case.
 
-    folder: Path
-    backend: str
-
-
-def run(backend: str = "numba", vectors: Path | None = None) -> Json:
-    """Every vector of a folder on a backend: counts, and a result per case.
-
+    jobs: processes at a time. stages: also a digest of every tensor, see `conform_trace`.
     Raises FileNotFoundError where there is no such folder, ValueError for an unknown backend.
     """
-    folder = DEFAULT if vectors is None else vectors
+    folder = conform_folder.DEFAULT if vectors is None else vectors
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"conformance vectors: no folder {folder}; run from a checkout, or name the folder"
-        )
-    backends.load(backend)
-    cases = run_folder(Setting(folder, backend))
-    passed = sum(case.result == "pass" for case in cases)
+        raise FileNotFoundError(f"conformance vectors: no folder {folder}")
+    unsupported("op", backend)  # ValueError now, not in every case
+    setting = Setting(folder, backend, stages)
+    work, faults = conform_folder.read(folder)
+    chosen = [(kind, vector) for kind, vector in work if wanted(vector)]
+    if work and not chosen:
+        faults.append(Case("index.json", "index", "fail", "no vector is chosen"))
+    cases = faults + (parallel(chosen, setting, jobs) if jobs > 1 else
+                      [run_vector(kind, vector, setting) for kind, vector in chosen])  # fmt: skip
+    counts = Counter(case.result for case in cases)
+    passed, apart = counts["pass"], counts["not-supported"]
     return {
         "backend": backend,
         "passed": passed,
-        "failed": len(cases) - passed,
+        "failed": len(cases) - passed - apart,
+        "not_supported": apart,
+        "machine": machine.facts(),
+        "vectors": conform_folder.digest(folder),
         "cases": [case.json() for case in cases],
     }
 
 
-def run_folder(setting: Setting) -> list[Case]:
-    """What is wrong with the folder, then every vector."""
-    work, faults = conform_folder.read(setting.folder)
-    tested = [run_vector(kind, vector, setting) for kind, vector in work]
-    return faults + tested
+def parallel(work: list[tuple[str, Json]], setting: Setting, jobs: int) -> list[Case]:
+    """Every vector, in other processes; those that a process takes with it are errors."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        started = [(*one, pool.submit(run_vector, *one, setting)) for one in work]
+        return [ended(kind, vector, future) for kind, vector, future in started]
+
+
+def ended(kind: str, vector: Json, future: Future[Case]) -> Case:
+    """What another process found."""
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        return Case(str(vector["id"]), kind, "error", describe(error), str(vector.get("clause")))
 
 
 def run_vector(kind: str, vector: Json, setting: Setting) -> Case:
     """One vector: what it gives against what it must give."""
-    name, clause = str(vector["id"]), str(vector.get("clause", ""))
+    case = Case(str(vector["id"]), kind, "error", clause=str(vector.get("clause", "")))
+    if why := unsupported(kind, setting.backend):
+        return case._replace(result="not-supported", detail=why)
     try:
         must = vector["expected"]
         check_result(vector)
         got = results(kind, vector, setting)
+        found = difference(got, must)
+        stages = conform_trace.trace(vector, got, setting) if setting.stages else []
     except Exception as error:  # noqa: BLE001  # whatever breaks, the other vectors still run
-        return Case(name, kind, "error", describe(error), clause)
-    found = difference(got, must)
-    return Case(name, kind, "fail" if found else "pass", found, clause)
+        missing = isinstance(error, ModuleNotFoundError) and error.name in COMPILER
+        return case._replace(result="not-supported" if missing else "error", detail=describe(error))
+    return case._replace(
+        result="fail" if found else "pass", detail=found, digest=digest_of(got), stages=stages
+    )
+
+
+def unsupported(kind: str, backend: str) -> str:
+    """Why no vector of a class can be run here; empty where they can."""
+    if kind not in CLASSES:
+        return f"class {kind!r:.40} is not known to this build"
+    try:
+        backends.load(backend)
+    except ImportError as error:
+        return f"backend {backend}: {error}"
+    return ""
 
 
 def check_result(vector: Json) -> None:
@@ -176,12 +215,20 @@ CLASSES: dict[str, Callable[[Json, Setting], Json]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`decode`: our decoder in the form that `conformance/run.py` asks for."""
+    """`decode`: our decoder in the form that `conformance/run.py` asks for.
+
+    Exit code 69 where the backend cannot be imported.
+    """
     parser = argparse.ArgumentParser(prog="python -m intnet.conform", description=main.__doc__)
     parser.add_argument("verb", choices=["decode"])
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--backend", choices=list(backends.MODULES), default="numba")
     chosen = parser.parse_args(arguments)
+    try:
+        backends.load(chosen.backend)
+    except ImportError as error:
+        print(f"backend {chosen.backend}: {error}", file=sys.stderr)  # noqa: T201  # diagnostics
+        return NOT_SUPPORTED
     try:
         models = [model_file.load(chosen.model)]
         pixels = codec.decode(sys.stdin.buffer.read(), models, chosen.backend).pixels

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,19 +13,70 @@ INDEX = "index.json"
 Json = dict[str, Any]
 
 
+class Setting(NamedTuple):
+    """What a vector is run with: the folder it lies in, the backend, whether stages are wanted."""
+
+    folder: Path
+    backend: str
+    stages: bool = False
+
+
+class Stage(NamedTuple):
+    """A tensor on the way to a result: stage, the operation that made it, hash of its bytes."""
+
+    stage: str
+    op: str
+    sha256: str
+
+
 class Case(NamedTuple):
-    """One vector's outcome: result is pass, fail (other bytes) or error (no answer)."""
+    """One vector's outcome.
+
+    result: pass, fail (other bytes), error (no answer) or not-supported (none here, ever). digest:
+    `digest_of` what was observed, empty where nothing was.
+    """
 
     id: str
     kind: str
     result: str
     detail: str = ""
     clause: str = ""  # of SPEC.md, that the vector tests
+    digest: str = ""
+    stages: Sequence[Stage] = ()
 
-    def json(self) -> dict[str, str]:
+    def json(self) -> Json:
         """As `run` reports it."""
         return {"id": self.id, "class": self.kind, "result": self.result, "detail": self.detail,
-                "clause": self.clause}  # fmt: skip
+                "clause": self.clause, "digest": self.digest,
+                "stages": [stage._asdict() for stage in self.stages]}  # fmt: skip
+
+
+def place() -> Path:
+    """The folder `conformance`: a wheel has it below `intnet`, a checkout beside it."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "conformance"
+    return shipped if shipped.is_dir() else package.parent / "conformance"
+
+
+DEFAULT = place() / "vectors" / "v1"
+
+
+def digest_of(observed: Any) -> str:
+    """SHA-256 of a JSON value, spelled with sorted keys, without spaces, in ASCII."""
+    text = json.dumps(observed, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def digest(folder: Path) -> str:
+    """One hash of every file of a folder: two reports with the same one are of the same vectors."""
+    paths = sorted((INDEX, *files(folder)))
+    data = {path: hashlib.sha256(read_if_there(folder / path)).hexdigest() for path in paths}
+    return digest_of(data)
+
+
+def read_if_there(path: Path) -> bytes:
+    """An index may be missing."""
+    return path.read_bytes() if path.is_file() else b""
 
 
 def files(folder: Path) -> set[str]:

@@ -5,14 +5,13 @@ import importlib.util
 import io
 import json
 import shutil
-import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from conform_parts import OURS, ROOT, VECTORS, edit, external
 from spec_text import SPEC, clauses
 
 import rangecoder
@@ -20,11 +19,7 @@ import rangecoder.layout
 from intnet import backends, codec, conform, container, latents, model_file
 from intnet.program import KINDS
 
-ROOT = Path(__file__).resolve().parents[1]
-VECTORS = ROOT / "conformance" / "vectors" / "v1"
-RUNNER = ROOT / "conformance" / "run.py"
 SAMPLE = "*pixel-crc-[gw]*"  # a valid and an invalid stream: few processes, both outcomes
-OURS = f"{sys.executable} -m intnet.conform decode --backend numpy --model {{model}}"
 
 
 def script(name):
@@ -45,13 +40,6 @@ def folder(tmp_path):
     """A copy of the vectors to damage."""
     shutil.copytree(VECTORS, tmp_path / "v1")
     return tmp_path / "v1"
-
-
-def edit(path, change):
-    """Apply a function to a JSON file."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    change(document)
-    path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def failures(folder, backend="numpy"):
@@ -260,12 +248,6 @@ def test_a_vector_changed_on_disk_is_named_and_left(folder, capsys):
     assert make_vectors.main(["--folder", str(folder), "--check"]) == 1
     assert make_vectors.main(["--folder", str(folder)]) == 0
     assert make_vectors.read(folder) == make_vectors.read(VECTORS)
-
-
-def external(decoder, *arguments):
-    """conformance/run.py in a process of its own."""
-    command = [sys.executable, str(RUNNER), "--decoder", decoder, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_external_runner_passes_our_decoder(tmp_path):

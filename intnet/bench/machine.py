@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from intnet.backends.simd import choose
+from intnet.machine import model_name, version
 
-CPUINFO = Path("/proc/cpuinfo")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 PACKAGES = (
     "intnet", "numpy", "numba", "torch", "onnxruntime", "constriction", "torchac", "compressai",
@@ -36,24 +35,10 @@ def machine(threads: int) -> dict[str, Any]:
     }
 
 
-def model_name() -> str:
-    """The processor's name as the system gives it."""
-    if CPUINFO.is_file():
-        for line in CPUINFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
 def installed() -> dict[str, str]:
     """Versions of the packages that are installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: version(name) for name in PACKAGES}
+    return {name: there for name, there in found.items() if there}
 
 
 def lines(facts: dict[str, Any]) -> list[str]:

@@ -118,7 +118,7 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(shown(row.get(column)) for column in columns))
     # A pipe has no width to fit into; the default of 80 would cut names.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = Console() if sys.stdout.isatty() else Console(width=1000)
     console.print(table)
 
 
