@@ -6,6 +6,7 @@ import gc
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conform_parts import VECTORS, edit
 from conftest import BIN
 from PIL import Image
 from typer.testing import CliRunner
@@ -272,20 +274,23 @@ def test_selftest_of_the_shipped_model(default_model, script):
     assert result.returncode == 0
 
 
-def test_conform_counts_and_names_failures(folder, monkeypatch):
-    """Zero vectors are a failure too."""
-    case = {"id": "op/conv-1x1", "class": "op", "result": "fail", "detail": "sample 3",
-            "clause": "op.conv"}  # fmt: skip
-    for report, code in (
-        ({"passed": 2, "failed": 0, "cases": []}, 0),
-        ({"passed": 1, "failed": 1, "cases": [case]}, 1),
-        ({"passed": 0, "failed": 0, "cases": []}, 1),
-    ):
-        monkeypatch.setattr("intnet.conform.run", lambda *_, report=report: report)
-        result = call("conform", "run", code=code)
-        assert ("FAILED op/conv-1x1 [op.conv]: sample 3" in result.stdout) == bool(report["failed"])
-        assert only_json(call("conform", "run", "--json", code=code)) == report
-    monkeypatch.undo()
+def test_conform_counts_and_names_failures(folder):
+    """One flipped expectation of two; zero vectors are a failure too."""
+    shutil.copytree(VECTORS, "v1")
+
+    def flip(document):
+        vector = next(v for v in document["vectors"] if v["id"] == "op/crop")
+        vector["expected"]["outputs"]["out"]["values"][0] += 1
+
+    edit(Path("v1/op.json"), flip)
+    line = ("conform", "run", "--vectors", "v1", "--only")
+    result = call(*line, "op/*crop*", code=1)
+    assert "FAILED op/crop [op.crop]: outputs.out.values[0]: " in result.stdout
+    assert result.stdout.endswith(" passed, 1 failed\n")
+    report = only_json(call(*line, "op/*crop*", "--json", code=1))
+    assert (report["failed"], report["passed"] + 1) == (1, len(report["cases"]))
+    assert call(*line, "op/pad*").stdout.endswith(" passed, 0 failed\n")
+    call(*line, "nothing", code=1)
     refused("conform", "run", "--vectors", "no/such", because="no/such")
 
 
@@ -481,7 +486,7 @@ def test_the_end_of_a_process_is_short():
 VERBS = ("encode", "decode", "info", "models", "train", "convert", "certify", "selftest", "warmup")
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "conform run"])
+@pytest.mark.parametrize("verb", [*VERBS, *("conform run", "conform make", "conform compare")])
 def test_help_teaches_with_an_example(verb):
     result = call(*verb.split(), "--help")
     assert f"\n  intnet {verb}" in result.stdout
