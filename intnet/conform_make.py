@@ -125,14 +125,18 @@ def vectors(wanted: Wanted) -> Iterator[Made]:
          "comment": "Loads; its proof.", "model": path}, path, wanted.data,
     )  # fmt: skip
     yield from priors(wanted, path)
-    first = b""
+    whole = b""
     for name, pixels in wanted.pictures.items():
         analysed = codec.analyse(pixels, wanted.model, "numpy")
         for quality in wanted.qualities:
             data = codec.code(analysed, wanted.model, quality, "numpy", verify=True)
-            first = first or data
             yield stream(f"{name}-q{quality}", f"{name} at quality {quality}.", path, data)
-    for name, (clause, comment, data, error) in faults(first).items():
+        if not whole:  # of one tile and no chunks: as short a stream as this picture has
+            plain = analysed._replace(alpha=None)
+            whole = codec.code(
+                plain, wanted.model, wanted.qualities[0], "numpy", verify=True, tile=0
+            )
+    for name, (clause, comment, data, error) in faults(whole).items():
         file = f"invalid/{name}.inic"
         yield Made(
             {"id": f"invalid/{name}", "class": "invalid_stream", "clause": clause,
@@ -169,18 +173,17 @@ def priors(wanted: Wanted, path: str) -> Iterator[Made]:
 
 def faults(good: bytes) -> dict[str, tuple[str, str, bytes, str]]:
     """Streams with one fault each by its name: clause, comment, content, class of the error."""
-    parsed = container.unpack(good)
-    head = parsed.header
+    head, (tile,) = container.unpack(good)
     other = head.model_id[:-1] + bytes([head.model_id[-1] ^ 1])
     half = len(good) // 2
     flipped = good[:half] + bytes([good[half] ^ 64]) + good[half + 1 :]
     crc = (head.pixel_crc or 0) ^ 1
 
     def packed(**fields: Any) -> bytes:
-        return container.pack(parsed._replace(header=head._replace(**fields)))
+        return container.pack(container.Stream(head._replace(**fields), [tile]))
 
     def payload(**payloads: Any) -> bytes:
-        return container.pack(parsed._replace(**payloads))
+        return container.pack(container.Stream(head, [tile._replace(**payloads)]))
 
     wrong = "StreamError"
     return {
@@ -196,10 +199,10 @@ def faults(good: bytes) -> dict[str, tuple[str, str, bytes, str]]:
         "quality-64": ("stream.header.quality", "Quality 64.", packed(quality=64), wrong),
         "width-zero": ("stream.header.width", "Width 0.", packed(width=0), wrong),
         "z-payload-trailing-byte": (
-            "coder.end", "A byte too many in z.", payload(z=parsed.z + b"\1"), wrong,
+            "coder.end", "A byte too many in z.", payload(z=tile.z + b"\1"), wrong,
         ),
         "y-payload-trailing-byte": (
-            "coder.end", "A byte too many in y.", payload(y=parsed.y + b"\1"), wrong,
+            "coder.end", "A byte too many in y.", payload(y=tile.y + b"\1"), wrong,
         ),
         "pixel-crc-wrong": (
             "decode.pixel_crc", "One bit of the CRC of the samples.", packed(pixel_crc=crc), wrong,

@@ -11,7 +11,7 @@ import contextlib
 from pathlib import Path
 
 import rangecoder
-from intnet import backends, codec, container, model_file, program_json
+from intnet import backends, codec, container, model_file, program_json, tile_coding
 from intnet.backends.execute import Backend, Rows, Step, Stream
 from intnet.conform_arrays import described, expand
 from intnet.conform_folder import Json, Setting, Stage
@@ -98,15 +98,16 @@ def of_prior(found: Trace, vector: Json, folder: Path) -> None:
 def of_stream(found: Trace, vector: Json, folder: Path) -> dict[str, Array]:
     """A whole stream, as SPEC.md decodes it: at once. Outputs of its last network."""
     model = model_file.load(folder / vector["model"])
-    header, z_payload, y_payload = container.unpack((folder / vector["stream"]).read_bytes())
+    header, coded = container.unpack((folder / vector["stream"]).read_bytes())
     size, quality, latents = (header.height, header.width), header.quality, found.backend.latents
-    z = found.add("z", "symbols", codec.decode_z(z_payload, model, size, header.minor))
+    z_payloads, y_payloads = (list(payloads) for payloads in zip(*coded, strict=True))
+    z = codec.decode_z(z_payloads, model, header.grid, header.minor)
+    z = found.add("z", "symbols", z)
     rows, columns = (codec.cells(side, model_file.Y_STRIDE) for side in size)
     mean, index = (x[:rows, :columns].copy() for x in found.prior(model, z))
     tables = found.tables(model, index, quality)
-    lanes = codec.lanes_of(header.minor, tables.size)
-    symbols = rangecoder.decode(y_payload, tables.ravel(), model.y_tables, lanes)
-    symbols = found.add("y", "symbols", symbols.reshape(mean.shape))
+    decoder = tile_coding.SymbolDecoder(y_payloads, header.grid, model.y_tables, header.minor)
+    symbols = found.add("y", "symbols", decoder.pull(tables))
     port = codec.port(model, "synthesis")
     y_hat = latents.dequantise(symbols, mean, model.scaling, quality, port)
     found.add("y", "y_hat", y_hat)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rangecoder
-from intnet import codec, table_fit
+from intnet import codec, table_fit, tile_coding
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_z_tables_follow_the_counts(tiny, pictures):
     fitted = table_fit.fitted_z_tables(tiny.z_tables, analysed)
     np.testing.assert_array_equal(fitted.minimum, tiny.z_tables.minimum)
     z = np.concatenate([a.z.reshape(-1, 16) for a in analysed]).astype(np.int32)
-    indexes = codec.z_indexes(z[:, None].shape)
+    indexes = tile_coding.z_indexes(z[:, None].shape)
     before, after = (
         rangecoder.ideal_bits(z.ravel(), indexes, tables) for tables in (tiny.z_tables, fitted)
     )

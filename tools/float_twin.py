@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import rangecoder
-from intnet import codec, convert_report, latents
+from intnet import codec, convert_report, latents, tile_coding
 from intnet.distortion import psnr
 from intnet.model_file import Model
 from intnet.program import DTYPES
@@ -77,6 +77,6 @@ def hybrid_point(
     x_hat = channel_last(twin.synthesis(y_hat))[:h, :w].round().clip(0, 255)
     bits = rangecoder.ideal_bits(symbols.astype(np.int32).ravel(), tables.ravel(), model.y_tables)
     bits += rangecoder.ideal_bits(
-        z.astype(np.int32).ravel(), codec.z_indexes(z.shape), model.z_tables
+        z.astype(np.int32).ravel(), tile_coding.z_indexes(z.shape), model.z_tables
     )
     return bits / (h * w), psnr(picture, x_hat)

@@ -24,7 +24,7 @@ from PIL import Image
 from rich.progress import track
 
 import rangecoder
-from intnet import codec, shipped
+from intnet import codec, shipped, tile_coding
 from intnet.distortion import psnr
 from intnet.model_file import Model, load
 
@@ -61,7 +61,7 @@ def integer_points(picture: Pixels, model: Model) -> list[tuple[float, float, fl
         symbols, tables = codec.y_symbols(a, model, q)
         ideal = rangecoder.ideal_bits(symbols.ravel(), tables.ravel(), model.y_tables)
         z = a.z.astype(np.int32).ravel()
-        ideal += rangecoder.ideal_bits(z, codec.z_indexes(a.z.shape), model.z_tables)
+        ideal += rangecoder.ideal_bits(z, tile_coding.z_indexes(a.z.shape), model.z_tables)
         excess = len(stream) - 1.01 * ideal / 8
         points.append((8 * len(stream) / picture[..., 0].size, psnr(picture, decoded), excess))
     return points
