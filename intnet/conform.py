@@ -25,7 +25,15 @@ import rangecoder.reference
 from intnet import backends, codec, conform_folder, conform_trace, machine, model_file, program_json
 from intnet.bounds import prove
 from intnet.conform_arrays import described, expand
-from intnet.conform_folder import Case, Json, Setting, describe, difference, digest_of
+from intnet.conform_folder import (
+    Case,
+    Json,
+    Setting,
+    describe,
+    difference,
+    digest_of,
+    model_of,
+)
 from intnet.errors import IntnetError
 from intnet.latents import table_indexes
 
@@ -188,7 +196,7 @@ def model_results(vector: Json, setting: Setting) -> Json:
 
 def prior_results(vector: Json, setting: Setting) -> Json:
     """Hyper-latents to mean and index, and to the table of every symbol at some qualities."""
-    model = model_file.load(setting.folder / vector["model"])
+    model = model_of(vector, setting.folder)
     mean, index = codec.run(model, "prior", expand(vector["z"]), setting.backend)
     count = model.y_tables.n_tables
     tables = {
@@ -200,7 +208,7 @@ def prior_results(vector: Json, setting: Setting) -> Json:
 
 def stream_results(vector: Json, setting: Setting) -> Json:
     """A whole stream. sha256: of the samples, 8 bits each, row-major, channel-last."""
-    model = model_file.load(setting.folder / vector["model"])
+    model = model_of(vector, setting.folder)
     stream = (setting.folder / vector["stream"]).read_bytes()
     pixels = codec.decode(stream, [model], setting.backend).pixels
     height, width, channels = pixels.shape

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from intnet import model_file
+from intnet.model_file import Model
 
 INDEX = "index.json"
 
@@ -123,6 +127,21 @@ def read_class(kind: str, ids: list[str], folder: Path) -> tuple[list[Json], lis
     if not vectors:
         cases.append(Case(f"{kind}.json", "index", "fail", "no vectors of this class"))
     return vectors, cases
+
+
+def model_of(vector: Json, folder: Path) -> Model:
+    """The model of a stream or a prior, read and proved once: that takes longer than most streams.
+
+    Raises ModelError or OSError as `model_file.load` does, each time anew.
+    """
+    path = folder / vector["model"]
+    return loaded(path, path.stat().st_mtime_ns)
+
+
+@cache
+def loaded(path: Path, changed: int) -> Model:  # noqa: ARG001  # a file that changed is another
+    """See `model_of`."""
+    return model_file.load(path)
 
 
 def describe(error: Exception) -> str:

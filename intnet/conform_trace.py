@@ -14,7 +14,7 @@ import rangecoder
 from intnet import backends, codec, container, model_file, program_json, tile_coding
 from intnet.backends.execute import Backend, Rows, Step, Stream
 from intnet.conform_arrays import described, expand
-from intnet.conform_folder import Json, Setting, Stage
+from intnet.conform_folder import Json, Setting, Stage, model_of
 from intnet.errors import IntnetError
 from intnet.model_file import Model
 from intnet.program import Array, Program
@@ -89,7 +89,7 @@ def of_program(found: Trace, vector: Json) -> None:
 
 def of_prior(found: Trace, vector: Json, folder: Path) -> None:
     """Class prior."""
-    model = model_file.load(folder / vector["model"])
+    model = model_of(vector, folder)
     _, index = found.prior(model, found.add("z", "z", expand(vector["z"])))
     for quality in vector["qualities"]:
         found.tables(model, index, quality)
@@ -97,7 +97,7 @@ def of_prior(found: Trace, vector: Json, folder: Path) -> None:
 
 def of_stream(found: Trace, vector: Json, folder: Path) -> dict[str, Array]:
     """A whole stream, as SPEC.md decodes it: at once. Outputs of its last network."""
-    model = model_file.load(folder / vector["model"])
+    model = model_of(vector, folder)
     header, coded = container.unpack((folder / vector["stream"]).read_bytes())
     size, quality, latents = (header.height, header.width), header.quality, found.backend.latents
     z_payloads, y_payloads = (list(payloads) for payloads in zip(*coded, strict=True))

@@ -252,28 +252,6 @@ def test_failed_proof_ends_with_1(folder, monkeypatch):
     refused("certify", "photo", because="channel 3")
 
 
-def test_selftest_of_a_given_model(folder, tiny_path):
-    report = only_json(call("selftest", "--model", tiny_path, "--json"))
-    assert report["ok"]
-    assert [c["name"] for c in report["checks"]] == ["proof", "range coder", "backends"]
-
-
-def test_selftest_goes_red(folder, tiny_path, monkeypatch):
-    """A coder that drops a byte, and a default model without its pin."""
-    monkeypatch.setattr("rangecoder.reference.encode", lambda *_: b"")
-    result = call("selftest", code=1)
-    assert "FAILED range coder" in result.stdout
-    assert "FAILED pin" in result.stdout
-    assert "ok     backends" in result.stdout
-
-
-def test_selftest_of_the_shipped_model(default_model, script):
-    """What `intnet selftest` says after an installation."""
-    result = script("selftest", "--json")
-    assert json.loads(result.stdout)["ok"], result.stdout
-    assert result.returncode == 0
-
-
 def test_conform_counts_and_names_failures(folder):
     """One flipped expectation of two; zero vectors are a failure too."""
     shutil.copytree(VECTORS, "v1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,21 +15,46 @@ def selftest(
         str | None, typer.Option(help="Another model than the default; its bytes have no pin.")
     ] = None,
     *,
+    full: Annotated[bool, typer.Option("--full", help="Large vectors too.")] = False,
+    allow_not_supported: Annotated[
+        bool, typer.Option("--allow-not-supported", help="A backend may be missing.")
+    ] = False,
     as_json: common.Json = False,
 ) -> None:
-    """Encode and decode the bundled photograph on every backend and compare with pinned hashes.
+    """Check this installation: proof, conformance vectors, a photograph, on every backend.
+
+    Prints what this machine is and one hash of every observed result, which is the same on every
+    machine with this version. Exit code 1 on any failure.
 
     \b
     intnet selftest
+    intnet selftest --full --json
     """
     from intnet import selftest as checks
 
-    results = checks.run(model)
-    ok = bool(results) and all(check.ok for check in results)
+    report = checks.run(model, full=full, allow_not_supported=allow_not_supported)
     if as_json:
-        common.print_json({"ok": ok, "checks": [check._asdict() for check in results]})
+        common.print_json({
+            "ok": report.ok, "list": "full" if full else "quick", "sha256": report.sha256,
+            "machine": report.machine, "vectors": report.vectors,
+            "checks": [check._asdict() for check in report.checks],
+        })  # fmt: skip
     else:
-        for check in results:
+        print("\n".join(described(report.machine)))
+        for check in report.checks:
             print(f"{'ok    ' if check.ok else 'FAILED'} {check.name}: {check.detail}")
-    if not ok:
+        print(f"sha256 {report.sha256}")
+    if not report.ok:
         raise typer.Exit(common.FAILED)
+
+
+def described(facts: dict[str, Any]) -> list[str]:
+    """The machine in three lines."""
+    words = {key: "none" if value is None else value for key, value in facts.items()}
+    versions = ", ".join(f"{name} {words[name]}" for name in ("intnet", "numpy", "numba", "llvm"))
+    return [
+        "machine: {architecture}, {bits} bits, {byte_order}-endian, {cpu}, {cores} cores, "
+        "{system}".format(**words),
+        f"versions: {versions}, {words['python']}",
+        "kernels: {kernels}, {threads} threads".format(**words),
+    ]
