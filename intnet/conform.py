@@ -11,24 +11,21 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import rangecoder
-import rangecoder.reference
-from intnet import backends, codec, model_file, program_json
+from intnet import backends, codec, conform_arith, conform_coder, model_file, program_json
 from intnet.bounds import prove
+from intnet.conform_arrays import described, expand
 from intnet.errors import IntnetError
 from intnet.latents import table_indexes
-from intnet.program import DTYPES, Array
 
 DEFAULT = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
 INDEX = "index.json"
-SHOWN = 64  # arrays up to this size are written out, so that a wrong element can be named
-LCG_MULTIPLIER, LCG_INCREMENT = 1664525, 1013904223  # of Numerical Recipes, modulo 2**32
 
 Json = dict[str, Any]
 
@@ -173,48 +170,6 @@ def difference(got: Any, must: Any, where: str = "") -> str:
     return "" if same else f"{where}: {got!r:.120}, must be {must!r:.120}"
 
 
-def expand(spec: Mapping[str, Any]) -> Array:
-    """An array from its description: dtype, shape, and one recipe, row-major.
-
-    values: the list itself. fill: one value. ramp [lo, modulo]: lo + i % modulo.
-    lcg [seed, lo, hi]: state = (1664525 * state + 1013904223) % 2**32, starting with the seed and
-        advanced before each element, which is lo + (state * (hi - lo + 1) >> 32).
-    """
-    shape = tuple(spec["shape"])
-    dtype = np.dtype({**DTYPES, "u16": np.uint16}[spec["dtype"]])
-    size = int(np.prod(shape))
-    if "values" in spec:
-        values = spec["values"]
-    elif "fill" in spec:
-        values = [spec["fill"]] * size
-    elif "ramp" in spec:
-        lo, modulo = spec["ramp"]
-        values = [lo + i % modulo for i in range(size)]
-    else:
-        values = lcg(size, *spec["lcg"])
-    return np.array(values, dtype).reshape(shape)  # refuses values outside dtype
-
-
-def lcg(size: int, state: int, lo: int, hi: int) -> list[int]:
-    """Pseudo-random integers in lo..hi; see `expand`."""
-    values = []
-    for _ in range(size):
-        state = (LCG_MULTIPLIER * state + LCG_INCREMENT) % 2**32
-        values.append(lo + (state * (hi - lo + 1) >> 32))
-    return values
-
-
-def described(x: Array) -> Json:
-    """An array as results state it. sha256: of its little-endian bytes, row-major."""
-    plain = np.ascontiguousarray(x, x.dtype.newbyteorder("<"))
-    found: Json = {
-        "dtype": f"{'u' if x.dtype.kind == 'u' else 's'}{8 * x.dtype.itemsize}",
-        "shape": list(x.shape),
-        "sha256": hashlib.sha256(plain.tobytes()).hexdigest(),
-    }
-    return found | ({"values": x.ravel().tolist()} if x.size <= SHOWN else {})
-
-
 def op_results(vector: Json, setting: Setting) -> Json:
     """A program (nearly always of one op) on its inputs."""
     tensors = {name: expand(spec) for name, spec in vector["tensors"].items()}
@@ -239,21 +194,21 @@ def tables_results(vector: Json, setting: Setting) -> Json:  # noqa: ARG001  # o
 
 
 def coder_results(vector: Json, setting: Setting) -> Json:
-    """A payload; with the NumPy backend by the coder in Python ints, else by the compiled one."""
-    tables = rangecoder.from_bytes(bytes.fromhex(vector["tables"]))
-    indexes, payload = expand(vector["indexes"]), bytes.fromhex(vector["payload"])
-    lanes = int(vector["lanes"])
-    if setting.backend == "numpy":
-        listed = [int(index) for index in indexes]
-        values = rangecoder.reference.decode(payload, listed, tables, lanes)
-        again = rangecoder.reference.encode(values, listed, tables, lanes)
-        symbols = np.array(values, np.int32)
-    else:
-        symbols = rangecoder.decode(payload, indexes, tables, lanes)
-        again = rangecoder.encode(symbols, indexes, tables, lanes)
-    if again != payload:
-        raise ValueError(f"symbols encode to {again.hex():.60}, not to the payload")
-    return {"symbols": described(symbols)}
+    """A payload."""
+    return conform_coder.of_payload(vector, setting.backend)
+
+
+def stress_results(vector: Json, setting: Setting) -> Json:
+    """A long program, or many symbols."""
+    if "program" in vector:
+        return op_results(vector, setting)
+    return conform_coder.of_symbols(vector, setting.backend)
+
+
+def arith_results(vector: Json, setting: Setting) -> Json:
+    """A function of SPEC.md on rows of arguments."""
+    name, rows = vector["function"], vector["rows"]
+    return {"results": [conform_arith.result(setting.backend, name, row) for row in rows]}
 
 
 def model_results(vector: Json, setting: Setting) -> Json:
@@ -290,8 +245,10 @@ def stream_results(vector: Json, setting: Setting) -> Json:
 
 
 CLASSES: dict[str, Callable[[Json, Setting], Json]] = {
-    "op": op_results, "tables": tables_results, "coder": coder_results, "model": model_results,
-    "prior": prior_results, "stream": stream_results, "invalid_stream": stream_results,
+    "arith": arith_results, "op": op_results, "signal_range": op_results,
+    "stress": stress_results, "tables": tables_results, "coder": coder_results,
+    "model": model_results, "prior": prior_results, "stream": stream_results,
+    "real": stream_results, "invalid_stream": stream_results,
 }  # fmt: skip
 
 
