@@ -4,9 +4,10 @@
 
 The command reads a stream on stdin and writes the raw samples on stdout (8 bits each, row-major,
 channel-last). Exit code 0: decoded; any other: rejected; ended by a signal: crashed. `{model}` is
-the path of the stream's model file. Runs the classes `stream` and `invalid_stream`, prints a line
-per class, and exits 1 on any failure, on a missing or unlisted file, and on zero cases. One valid
-stream is decoded first, whatever is chosen: what cannot decode that rejects nothing for its faults.
+the path of the stream's model file. Runs the classes `stream`, `real` and `invalid_stream`, prints
+a line per class, and exits 1 on any failure, on a missing or unlisted file, and on zero cases. One
+valid stream is decoded first, whatever is chosen: what cannot decode that rejects nothing for its
+faults.
 
 A case is `pass`, `fail` (another answer), `timeout`, or `error` (not started, or a signal).
 """
@@ -27,7 +28,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 VECTORS = Path(__file__).resolve().parent / "vectors" / "v1"
-CLASSES = ("stream", "invalid_stream")
+CLASSES = ("stream", "real", "invalid_stream")
 Json = dict[str, Any]
 
 

@@ -24,7 +24,10 @@ from typing import Any
 
 Json = dict[str, Any]
 CODES = {"u8": "B", "s8": "b", "s16": "h", "s32": "i"}
-CLASSES = ("op", "tables", "coder", "model", "prior", "invalid_stream", "stream")
+CLASSES = (
+    "arith", "op", "signal_range", "stress", "tables", "coder", "model", "prior",
+    "invalid_stream", "stream", "real",
+)  # fmt: skip
 
 
 def load(path: Path) -> Any:
@@ -52,7 +55,8 @@ class Observer:
 
     def __init__(self, decoder: Any, conformance: Path) -> None:
         self.ref, self.vectors = decoder, conformance / "vectors" / "v1"
-        self.recipe = load(conformance / "check_reference.py").recipe
+        self.check = load(conformance / "check_reference.py")
+        self.recipe = self.check.recipe
 
     def read(self, vector: Json, field: str) -> bytes:
         """The file of a vector."""
@@ -79,6 +83,31 @@ class Observer:
         return {
             "outputs": {name: self.tensor(program.ports[name].dtype, t) for name, t in made},
             "bounds": [list(bound) for bound in self.ref.bounds(program)],
+        }
+
+    signal_range = op
+
+    def arith(self, vector: Json) -> Json:
+        """Class arith; what the decoder has no name for is an operator, or of encoders."""
+        name = vector["function"]
+        function = getattr(self.ref, name, None) or self.check.FUNCTIONS[name]
+        return {"results": [function(*row) for row in vector["rows"]]}
+
+    def stress(self, vector: Json) -> Json:
+        """Class stress."""
+        if "program" in vector:
+            return self.op(vector)
+        tables = [
+            self.ref.make_table(t["minimum"], self.recipe(t["cdf"])) for t in vector["tables"]
+        ]
+        indexes, lanes = self.recipe(vector["indexes"]), vector["lanes"]
+        symbols = self.recipe(vector["symbols"])
+        payload = self.check.encode_payload(symbols, tables, indexes, lanes)
+        again = self.ref.decode_payload(payload, tables, indexes, lanes)
+        digest = hashlib.sha256(payload).hexdigest()
+        return {
+            "payload": {"bytes": len(payload), "sha256": digest},
+            "symbols": summary("s32", (len(again),), again),
         }
 
     def tables(self, vector: Json) -> Json:
@@ -125,7 +154,7 @@ class Observer:
         shape = {name: getattr(picture, name) for name in ("width", "height", "channels")}
         return {**shape, "sha256": digest}
 
-    invalid_stream = stream
+    real = invalid_stream = stream
 
     def case(self, vector: Json) -> tuple[str, str]:
         """Result and hash of a vector."""
