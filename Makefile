@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow check vectors bench simd-arm simd-vnni conform-arches clean
+.PHONY: help demo test test-slow check vectors bench simd-arm simd-vnni conform-arches break-conformance \
+  clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +19,7 @@ help:
 	@echo "make simd-arm   the Arm kernels on an emulated processor (unpacks qemu, 10 minutes)"
 	@echo "make simd-vnni  the VNNI kernels on emulated processors (unpacks bochs, a minute)"
 	@echo "make conform-arches  the vectors on six emulated architectures (unpacks qemu, 2 minutes)"
+	@echo "make break-conformance  break a rule at a time and see the vectors go red (5 minutes)"
 	@echo "make clean      remove what the above made, .venv included"
 
 demo: $(VENV)/.runtime
@@ -48,6 +50,9 @@ simd-arm simd-vnni: simd-%: $(VENV)/.runtime
 
 conform-arches: $(VENV)/.created
 	$(BIN)/python tools/conform_arches.py
+
+break-conformance: $(VENV)/.runtime
+	$(BIN)/python tools/break_conformance.py
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

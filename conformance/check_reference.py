@@ -1,6 +1,6 @@
 """Runs reference_decoder.py on all vectors, and on the examples and sentences of SPEC.md.
 
-    python conformance/check_reference.py [--only 'op/conv*'] [--class op]
+    python conformance/check_reference.py [--only 'op/conv*'] [--class op] [--small]
 
 One line a class; faults go to stderr. Exit code 1 on any failure, and where a class has no cases.
 Standard library only. The encoder of the range coder below is here, not in the decoder, to check
@@ -84,21 +84,95 @@ def read(vector: Json, field: str) -> bytes:
     return (VECTORS / vector[field]).read_bytes()
 
 
-def run_op(vector: Json) -> None:
-    """Class op."""
+def op_of(vector: Json) -> tuple[ref.Program, list[ref.Tensor]]:
+    """The program of a vector, and what it is given."""
     tensors = {
         name: ref.Array(t["dtype"], tuple(t["shape"]), recipe(t))
         for name, t in vector["tensors"].items()
     }
     program = ref.read_program(vector["program"], tensors)
     inputs = [vector["inputs"][port.name] for port in program.inputs]
-    outputs = ref.run_program(program, [ref.unflat(recipe(t), *t["shape"]) for t in inputs])
+    return program, [ref.unflat(recipe(t), *t["shape"]) for t in inputs]
+
+
+def run_op(vector: Json) -> None:
+    """Class op."""
+    program, inputs = op_of(vector)
+    outputs = ref.run_program(program, inputs)
     must = vector["expected"]
     equal(sorted(set(program.outputs)), sorted(must["outputs"]), "outputs")
     for name, tensor in zip(program.outputs, outputs, strict=True):
         equal(program.ports[name].dtype, must["outputs"][name]["dtype"], "dtype")
         check_tensor(tensor, must["outputs"][name], name)
     equal([list(bound) for bound in ref.bounds(program)], must["bounds"], "bounds")
+
+
+def run_signal_range(vector: Json) -> None:
+    """Class signal_range."""
+    run_op(vector)
+    equal(reached(vector), vector["reached"], "reached")
+
+
+def reached(vector: Json) -> list[Json]:
+    """What the decoder's sums and products come to, beside their bounds."""
+    program, inputs = op_of(vector)
+    seen: dict[tuple[str, str], list[int]] = {}
+    rq, pairs = ref.rq, dict(ref.PAIRS)
+
+    def note(op: Any, quantity: str, *values: int) -> None:
+        ends = seen.setdefault((op.name, quantity), [values[0]] * 2)
+        ends[:] = min(ends[0], *values), max(ends[1], *values)
+
+    def watched_rq(op: Any, a: int, c: int) -> int:
+        if op.kind != "requantise":
+            note(op, "accumulator", a)
+        product = a * op.multiplier.values[c]
+        note(op, "product", product, product + 2 ** (op.shift.values[c] - 1))
+        return rq(op, a, c)
+
+    def watched_add(op: Any, a: int, b: int, c: int) -> int:
+        note(op, "accumulator", a + b)
+        return pairs["add"](op, a, b, c)
+
+    def watched_div(op: Any, a: int, b: int, c: int) -> int:
+        numerator = 2 * a * 2**op.left_shift
+        note(op, "product", numerator, numerator + b)
+        return pairs["div"](op, a, b, c)
+
+    ref.rq = watched_rq
+    ref.PAIRS |= {"add": watched_add, "div": watched_div}
+    try:
+        ref.run_program(program, inputs)
+    finally:
+        ref.rq = rq
+        ref.PAIRS |= pairs
+    proved = {(op, quantity): bound for op, _, quantity, bound in ref.bounds(program)}
+    return [
+        {"op": op, "quantity": quantity, "least": ends[0], "greatest": ends[1],
+         "bound": proved[op, quantity]}
+        for (op, quantity), ends in seen.items()
+    ]  # fmt: skip
+
+
+def run_stress(vector: Json) -> None:
+    """Class stress: a program, or symbols that are encoded and decoded again."""
+    if "program" in vector:
+        run_op(vector)
+        return
+    tables = [ref.make_table(t["minimum"], recipe(t["cdf"])) for t in vector["tables"]]
+    indexes, lanes = recipe(vector["indexes"]), vector["lanes"]
+    payload = encode_payload(recipe(vector["symbols"]), tables, indexes, lanes)
+    summary = {"bytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
+    equal(summary, vector["expected"]["payload"], "payload")
+    symbols = ref.decode_payload(payload, tables, indexes, lanes)
+    check_array(symbols, (len(symbols),), vector["expected"]["symbols"], "symbols")
+
+
+def run_arith(vector: Json) -> None:
+    """Class arith."""
+    function = FUNCTIONS[vector["function"]]
+    for row, must in zip(vector["rows"], vector["expected"]["results"], strict=True):
+        equal(function(*row), must, f"{vector['function']}{tuple(row)}")
 
 
 def run_tables(vector: Json) -> None:
@@ -141,7 +215,7 @@ def run_prior(vector: Json) -> None:
 
 
 def run_stream(vector: Json) -> None:
-    """Classes stream and invalid_stream."""
+    """Classes stream, real and invalid_stream."""
     picture = ref.decode(read(vector, "stream"), ref.read_model(read(vector, "model")))
     must = vector["expected"]
     for field in ("width", "height", "channels"):
@@ -150,12 +224,16 @@ def run_stream(vector: Json) -> None:
 
 
 RUNNERS = {
+    "arith": run_arith,
     "op": run_op,
+    "signal_range": run_signal_range,
+    "stress": run_stress,
     "tables": run_tables,
     "coder": run_coder,
     "model": run_model,
     "prior": run_prior,
     "stream": run_stream,
+    "real": run_stream,
     "invalid_stream": run_stream,
 }
 
@@ -186,6 +264,12 @@ def run_vector(vector: Json) -> None:
     else:
         error = refused(partial(runner, vector), vector["clause"])
         equal(error, vector["expected"]["error"], "error")
+
+
+def large() -> set[str]:
+    """Ids of vectors that take long."""
+    read = [json.loads((VECTORS / f"{kind}.json").read_text("utf-8")) for kind in RUNNERS]
+    return {v["id"] for found in read for v in found["vectors"] if v.get("cost") == "large"}
 
 
 def vector_cases(kind: str) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -298,7 +382,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "table_index": ref.table_index,
     "dequantise": ref.dequantise,
     "luma": ref.luma,
-    "tile": ref.tile_area,
+    "tile": lambda n, tile, h, w: str(ref.tile_area(n, tile, h, w)),
 }
 NOT_HERE = {"decode.encoder", "limit.constants"}  # of encoders; of names in code
 
@@ -680,12 +764,12 @@ CLASSES: dict[str, Callable[[], Iterator[tuple[str, Callable[[], None]]]]] = {
 }
 
 
-def run_class(kind: str, only: str, skip: str) -> tuple[int, list[str]]:
+def run_class(kind: str, only: str, skip: str, left_out: set[str]) -> tuple[int, list[str]]:
     """How many cases, and the faults."""
     count, faults = 0, []
     for name, case in CLASSES[kind]():
         plain = name.partition(" [")[0]  # without the clause
-        if fnmatch(plain, skip) or not fnmatch(plain, only):
+        if plain in left_out or fnmatch(plain, skip) or not fnmatch(plain, only):
             continue
         count += 1
         try:
@@ -701,11 +785,13 @@ def main() -> int:
     parser.add_argument("--only", default="*", help="ids to run, for instance 'op/conv*'")
     parser.add_argument("--skip", default="", help="ids to leave out, for instance 'stream/two*'")
     parser.add_argument("--class", dest="kinds", action="append", choices=list(CLASSES))
+    parser.add_argument("--small", action="store_true", help="leave out vectors of cost large")
     chosen = parser.parse_args()
+    left_out = large() if chosen.small else set()
     total = failed = 0
     for kind in chosen.kinds or CLASSES:
         began = time.perf_counter()
-        count, faults = run_class(kind, chosen.only, chosen.skip)
+        count, faults = run_class(kind, chosen.only, chosen.skip, left_out)
         seconds = time.perf_counter() - began
         print(f"{kind}: {count - len(faults)} passed, {len(faults)} failed, {seconds:.1f} s")
         for fault in faults:

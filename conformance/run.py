@@ -4,7 +4,7 @@
 
 The command reads a stream on stdin and writes the raw samples on stdout (8 bits each, row-major,
 channel-last). Exit code 0: decoded; 69: not supported; any other: rejected; ended by a signal:
-crashed. `{model}` is the path of the stream's model file. Runs the classes `stream` and
+crashed. `{model}` is the path of the stream's model file. Runs the classes `stream`, `real` and
 `invalid_stream`, prints a line per class, and exits 1 on any failure, on a missing or an unlisted
 file, and where nothing passes. One valid stream is decoded first, whatever is chosen: what cannot
 decode that rejects nothing for its faults.
@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 VECTORS = Path(__file__).resolve().parent / "vectors" / "v1"
-CLASSES = ("stream", "invalid_stream")
+CLASSES = ("stream", "real", "invalid_stream")
 NOT_SUPPORTED = 69  # EX_UNAVAILABLE of sysexits.h; no shell and no interpreter ends with it
 Json = dict[str, Any]
 

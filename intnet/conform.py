@@ -21,8 +21,17 @@ from pathlib import Path
 import numpy as np
 
 import rangecoder
-import rangecoder.reference
-from intnet import backends, codec, conform_folder, conform_trace, machine, model_file, program_json
+from intnet import (
+    backends,
+    codec,
+    conform_arith,
+    conform_coder,
+    conform_folder,
+    conform_trace,
+    machine,
+    model_file,
+    program_json,
+)
 from intnet.bounds import prove
 from intnet.conform_arrays import described, expand
 from intnet.conform_folder import (
@@ -166,21 +175,21 @@ def tables_results(vector: Json, setting: Setting) -> Json:  # noqa: ARG001  # o
 
 
 def coder_results(vector: Json, setting: Setting) -> Json:
-    """A payload; with the NumPy backend by the coder in Python ints, else by the compiled one."""
-    tables = rangecoder.from_bytes(bytes.fromhex(vector["tables"]))
-    indexes, payload = expand(vector["indexes"]), bytes.fromhex(vector["payload"])
-    lanes = int(vector["lanes"])
-    if setting.backend == "numpy":
-        listed = [int(index) for index in indexes]
-        values = rangecoder.reference.decode(payload, listed, tables, lanes)
-        again = rangecoder.reference.encode(values, listed, tables, lanes)
-        symbols = np.array(values, np.int32)
-    else:
-        symbols = rangecoder.decode(payload, indexes, tables, lanes)
-        again = rangecoder.encode(symbols, indexes, tables, lanes)
-    if again != payload:
-        raise ValueError(f"symbols encode to {again.hex():.60}, not to the payload")
-    return {"symbols": described(symbols)}
+    """A payload."""
+    return conform_coder.of_payload(vector, setting.backend)
+
+
+def stress_results(vector: Json, setting: Setting) -> Json:
+    """A long program, or many symbols."""
+    if "program" in vector:
+        return op_results(vector, setting)
+    return conform_coder.of_symbols(vector, setting.backend)
+
+
+def arith_results(vector: Json, setting: Setting) -> Json:
+    """A function of SPEC.md on rows of arguments."""
+    name, rows = vector["function"], vector["rows"]
+    return {"results": [conform_arith.result(setting.backend, name, row) for row in rows]}
 
 
 def model_results(vector: Json, setting: Setting) -> Json:
@@ -217,8 +226,10 @@ def stream_results(vector: Json, setting: Setting) -> Json:
 
 
 CLASSES: dict[str, Callable[[Json, Setting], Json]] = {
-    "op": op_results, "tables": tables_results, "coder": coder_results, "model": model_results,
-    "prior": prior_results, "stream": stream_results, "invalid_stream": stream_results,
+    "arith": arith_results, "op": op_results, "signal_range": op_results,
+    "stress": stress_results, "tables": tables_results, "coder": coder_results,
+    "model": model_results, "prior": prior_results, "stream": stream_results,
+    "real": stream_results, "invalid_stream": stream_results,
 }  # fmt: skip
 
 

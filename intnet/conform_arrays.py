@@ -13,6 +13,8 @@ from intnet.program import DTYPES, Array
 SHOWN = 64  # arrays up to this size are written out, so that a wrong element can be named
 LCG_MULTIPLIER, LCG_INCREMENT = 1664525, 1013904223  # of Numerical Recipes, modulo 2**32
 
+Json = dict[str, Any]
+
 
 def expand(spec: Mapping[str, Any]) -> Array:
     """An array from its description: dtype, shape, and one recipe, row-major.
@@ -45,10 +47,10 @@ def lcg(size: int, state: int, lo: int, hi: int) -> list[int]:
     return values
 
 
-def described(x: Array) -> dict[str, Any]:
+def described(x: Array) -> Json:
     """An array as results state it. sha256: of its little-endian bytes, row-major."""
     plain = np.ascontiguousarray(x, x.dtype.newbyteorder("<"))
-    found: dict[str, Any] = {
+    found: Json = {
         "dtype": f"{'u' if x.dtype.kind == 'u' else 's'}{8 * x.dtype.itemsize}",
         "shape": list(x.shape),
         "sha256": hashlib.sha256(plain.tobytes()).hexdigest(),

@@ -2,6 +2,7 @@
 
     python tools/make_vectors.py            add vectors that are new
     python tools/make_vectors.py --check    compare only; exit code 1 on any difference
+    python tools/make_vectors.py --kodak D  where streams of class `real` are missing: the pictures
 
 Before the first release the format may still change: delete `conformance/vectors/v1` and run again.
 From then on a new format means a new folder, v2.
@@ -15,43 +16,37 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vectors import bad_streams, coder, ops, streams, tiles
+from vectors import arith, bad_streams, coder, ops, real, signal_range, streams, stress, tiles
+from vectors.about import ABOUT
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
 INDEX = "index.json"
-ABOUT = {
-    "op": "A program on inputs; outputs, and bounds (op, channel, quantity, largest |value|).",
-    "tables": "Serialised CDF tables in hexadecimal; all cdf values, from 0 to 65536.",
-    "coder": "A payload in hexadecimal, the table of each symbol; the symbols, int32.",
-    "model": "A model file; its content hash and proof (program, op, channel, quantity, bound).",
-    "prior": "Hyper-latents; mean and index, and the table of each symbol by quality.",
-    "stream": "A stream; sha256 of its samples, 8 bits each, row-major, channel-last.",
-    "invalid_stream": "A stream with one fault, which a decoder rejects; error is our class of it.",
-}
 ARRAYS = (
     "Arrays are row-major. Recipes: values; fill v; ramp [lo, n]: lo + i % n; lcg [seed, lo, hi]: "
     "state = (1664525 * state + 1013904223) % 2**32, first from the seed, before each element, "
-    "lo + (state * (hi - lo + 1) >> 32). An expected sha256 is that of the little-endian bytes."
+    "lo + (state * (hi - lo + 1) >> 32). The sha256 of an array is that of its elements alone, in "
+    "that order, each little-endian, signed ones in two's complement. The sha256 of a stream is "
+    "that of its samples, one byte each, in that order. The sha256 of a payload is that of its "
+    "bytes. That of a model is SPEC.md, model.hash."
 )
 
 
-def make() -> dict[str, bytes]:
-    """Every file of the folder by its path."""
+def make(kept: dict[str, bytes], kodak: Path | None) -> dict[str, bytes]:
+    """Every file of the folder by its path. kept, kodak: see `real`."""
     classes: dict[str, list[Json]] = {
-        "op": ops.vectors(), "tables": coder.tables(),
+        "arith": arith.vectors(), "op": ops.vectors(), "signal_range": signal_range.vectors(),
+        "stress": stress.vectors(), "tables": coder.tables(),
         "coder": [*coder.coder(), *coder.refused_payloads()], "model": [],
-        "prior": streams.priors(), "stream": [], "invalid_stream": [],
+        "prior": streams.priors(), "stream": [], "real": [], "invalid_stream": [],
     }  # fmt: skip
     files: dict[str, bytes] = {}
-    for made in (
-        streams.models(),
-        streams.streams(),
-        tiles.valid(),
-        bad_streams.invalid_streams(
-            {**bad_streams.faults(), **tiles.faults(), **tiles.chunk_faults()}
-        ),
-    ):
+    faults = {**bad_streams.faults(), **tiles.faults(), **tiles.chunk_faults()}
+    with_files = (
+        streams.models(), streams.streams(), tiles.valid(), real.real(kodak, kept),
+        bad_streams.invalid_streams(faults),
+    )  # fmt: skip
+    for made in with_files:
         for vector, path, data in made:
             classes[vector["class"]].append(vector)
             files[path] = data
@@ -66,7 +61,8 @@ def make() -> dict[str, bytes]:
 def class_file(name: str, vectors: list[Json]) -> bytes:
     """One vector a line: a difference shows as a line."""
     lines = ",\n".join(json.dumps(vector, ensure_ascii=False) for vector in vectors)
-    head = json.dumps({"about": ABOUT[name], "arrays": ARRAYS})[:-1]
+    document = {"class": name, **ABOUT[name]._asdict(), "arrays": ARRAYS}
+    head = json.dumps(document)[:-1]
     return f'{head}, "vectors": [\n{lines}\n]}}\n'.encode()
 
 
@@ -101,8 +97,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--kodak", type=Path, help="folder of kodim01.png to kodim24.png")
     chosen = parser.parse_args(arguments)
-    old, new = read(chosen.folder), make()
+    old = read(chosen.folder)
+    try:
+        new = make(old, chosen.kodak)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 1
     altered = changed(old, new)
     for name in altered:
         print(f"{name}: exists and would change; vectors are frozen", file=sys.stderr)

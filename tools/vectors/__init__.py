@@ -1,1 +1,1 @@
-"""What `tools/make_vectors.py` writes: one module per stage; none reads the vectors folder."""
+"""What `tools/make_vectors.py` writes: one module per stage."""

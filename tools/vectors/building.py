@@ -8,7 +8,7 @@ from intnet import program_json
 from intnet.bounds import prove
 from intnet.conform_arrays import described, expand
 from intnet.errors import ModelError
-from intnet.program import TENSORS
+from intnet.program import TENSORS, Program
 from vectors import definition
 
 Json = dict[str, Any]
@@ -64,20 +64,25 @@ def vector(
 
 
 def finish(
-    name: str, clause: str, comment: str, document: Json, tensors: Json, inputs: Json
-) -> Json:
-    """Add what must come out, by `definition` and by nothing that is under test."""
-    made = {"id": f"op/{name}", "class": "op", "clause": clause, "comment": comment,
+    name: str, clause: str, comment: str, document: Json, tensors: Json, inputs: Json,
+    kind: str = "op",
+) -> Json:  # fmt: skip
+    """Add what must come out, by `definition` and by nothing that is under test. kind: class."""
+    made = {"id": f"{kind}/{name}", "class": kind, "clause": clause, "comment": comment,
             "program": document, "tensors": tensors, "inputs": inputs}  # fmt: skip
     try:
-        arrays = {key: expand(spec) for key, spec in tensors.items()}
-        program = program_json.from_json(document, arrays)
+        program = loaded(document, tensors)
         bounds = [[b.op, b.channel, b.quantity, b.bound] for b in prove(program)]
     except ModelError as error:
         return made | {"result": "invalid", "expected": {"error": type(error).__name__}}
     outputs = definition.run(program, {key: expand(spec) for key, spec in inputs.items()})
     expected = {"outputs": {key: described(x) for key, x in outputs.items()}, "bounds": bounds}
     return made | {"result": "valid", "expected": expected}
+
+
+def loaded(document: Json, tensors: Json) -> Program:
+    """A program from its recipes."""
+    return program_json.from_json(document, {key: expand(spec) for key, spec in tensors.items()})
 
 
 def noise(dtype: str, *shape: int, seed: int = 1) -> Json:

@@ -12,12 +12,13 @@ import numpy as np
 import rangecoder
 from intnet import codec, container, latents, model_file, tile_coding
 from intnet.conform_arrays import described, expand, lcg
-from intnet.model_file import Model, certify
+from intnet.model_file import QUALITIES, Model, certify
 from vectors import bad_models, definition, minimal_model, tiny_model, wide_model
 from vectors.building import array
 
 Json = dict[str, Any]
 Made = tuple[Json, str, bytes]  # a vector, the path of its file, the file
+LARGE_PIXELS = 128 * 128
 MODELS = {"tiny": tiny_model.build, "minimal": minimal_model.build, "wide": wide_model.build}
 
 
@@ -38,13 +39,7 @@ def picture(height: int, width: int, channels: int) -> codec.Pixels:
 def models() -> Iterator[Made]:
     """Valid files, and the damaged ones."""
     for name in MODELS:
-        bounds = [[p, b.op, b.channel, b.quantity, b.bound]
-                  for p, found in certify(model(name)).items() for b in found]  # fmt: skip
-        path = f"model/{name}.inm"
-        vector = {"id": f"model/{name}", "class": "model", "clause": "model.hash",
-                  "comment": "Loads; see `bounds`.", "model": path, "result": "valid",
-                  "expected": {"sha256": model(name).sha256, "bounds": bounds}}  # fmt: skip
-        yield vector, path, model_file.to_bytes(model(name))
+        yield model_vector(name, model(name), model_file.to_bytes(model(name)))
     for name, bad in bad_models.faults(model_file.to_bytes(model("minimal"))).items():
         path = f"model/invalid/{name}.inm"
         yield {
@@ -52,6 +47,16 @@ def models() -> Iterator[Made]:
             "comment": bad.comment, "model": path, "result": "invalid",
             "expected": {"error": bad.error},
         }, path, bad.data  # fmt: skip
+
+
+def model_vector(name: str, loaded: Model, data: bytes) -> Made:
+    """A valid file with its hash and its proof."""
+    bounds = [[p, b.op, b.channel, b.quantity, b.bound]
+              for p, found in certify(loaded).items() for b in found]  # fmt: skip
+    path = f"model/{name}.inm"
+    return {"id": f"model/{name}", "class": "model", "clause": "model.hash",
+            "comment": "Loads; see `bounds`.", "model": path, "result": "valid",
+            "expected": {"sha256": loaded.sha256, "bounds": bounds}}, path, data  # fmt: skip
 
 
 def priors() -> list[Json]:
@@ -84,15 +89,25 @@ def stream_vector(
     name: str, clause: str, comment: str, data: bytes, using: str = "tiny"
 ) -> Made:  # fmt: skip
     """A stream with what it decodes to, checked to be no trivial picture."""
-    pixels = codec.decode(data, [model(using)], "numpy").pixels
-    height, width, channels = pixels.shape
-    expected = {"width": width, "height": height, "channels": channels,
-                "sha256": hashlib.sha256(pixels.tobytes()).hexdigest()}  # fmt: skip
-    path = f"stream/{name}.inic"
+    path, expected = f"stream/{name}.inic", decoded(data, model(using))
     return {
         "id": f"stream/{name}", "class": "stream", "clause": clause, "comment": comment,
-        "model": f"model/{using}.inm", "stream": path, "result": "valid", "expected": expected,
+        **cost(expected), "model": f"model/{using}.inm", "stream": path, "result": "valid",
+        "expected": expected,
     }, path, data  # fmt: skip
+
+
+def cost(expected: Json) -> Json:
+    """A field of vectors that a slow decoder may leave out."""
+    return {"cost": "large"} if expected["width"] * expected["height"] > LARGE_PIXELS else {}
+
+
+def decoded(data: bytes, using: Model) -> Json:
+    """What a stream decodes to."""
+    pixels = codec.decode(data, [using], "numpy").pixels
+    height, width, channels = pixels.shape
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    return {"width": width, "height": height, "channels": channels, "sha256": digest}
 
 
 @cache
@@ -153,6 +168,10 @@ def streams() -> Iterator[Made]:
             f"{comment} Grey.",
             encoded((19, 5, 1), quality),
         )
+    for quality in range(QUALITIES):
+        name, comment = f"every-quality-{quality:02}", f"Row {quality} of the scaling."
+        size = 17 + quality % 4, 20, 3 if quality % 3 else 1
+        yield stream_vector(name, "decode.dequantise", comment, encoded(size, quality))
     crc = "decode.pixel_crc"
     yield stream_vector(
         "pixel-crc", crc, "Carries the CRC of its samples.", encoded((20, 30, 3), 31, crc=True)
