@@ -339,6 +339,27 @@ def test_the_external_runner_fails_without_cases(folder):
     assert "stream/1x1.inic: missing" in done.stderr
 
 
+def test_the_external_runner_compares_the_index_both_ways(folder):
+    """A file that is not listed, an id that is not there, an index that is none."""
+    line = ("--only", "invalid/empty", "--vectors", str(folder))
+    assert external(OURS, *line).returncode == 0
+    (folder / "stream" / "new.inic").write_bytes(b"")
+    edit(folder / "index.json", lambda d: d["classes"]["stream"].pop())
+    done = external(OURS, *line)
+    assert done.returncode == 1
+    assert "stream/new.inic: not listed" in done.stderr
+    assert "stream.json: ids are not those listed" in done.stderr
+    (folder / "index.json").write_text("{")
+    done = external(OURS, *line)
+    assert (done.returncode, "JSONDecodeError" in done.stderr) == (1, True)
+
+
+def test_a_vector_without_a_clause_is_an_error(folder):
+    """A failure would have nothing to name."""
+    edit(folder / "tables.json", lambda d: d["vectors"][0].update(clause=""))
+    assert failures(folder) == {"tables/smallest": "error"}
+
+
 def test_the_decoder_command_says_one_line(monkeypatch, capsysbinary):
     """Samples on stdout; or exit code 1, one line on stderr and nothing on stdout."""
     model = ["decode", "--backend", "numpy", "--model", str(VECTORS / "model" / "tiny.inm")]
