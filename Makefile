@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow check vectors bench simd-arm simd-vnni conform-arches break-conformance \
-  clean
+.PHONY: help demo test test-slow check vectors bench simd-arm simd-vnni conform-arches conform-here \
+  break-conformance clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,7 +18,8 @@ help:
 	@echo "make bench      speed beside torch, onnxruntime, constriction, CompressAI and others"
 	@echo "make simd-arm   the Arm kernels on an emulated processor (unpacks qemu, 10 minutes)"
 	@echo "make simd-vnni  the VNNI kernels on emulated processors (unpacks bochs, a minute)"
-	@echo "make conform-arches  the vectors on six emulated architectures (unpacks qemu, 2 minutes)"
+	@echo "make conform-arches  the vectors on six emulated architectures (unpacks qemu, minutes)"
+	@echo "make conform-here  the vectors with every instruction set and the lowest and newest numba"
 	@echo "make break-conformance  break a rule at a time and see the vectors go red (5 minutes)"
 	@echo "make clean      remove what the above made, .venv included"
 
@@ -48,8 +49,11 @@ bench: $(VENV)/.bench
 simd-arm simd-vnni: simd-%: $(VENV)/.runtime
 	$(BIN)/python tools/emulate_simd.py $*
 
-conform-arches: $(VENV)/.created
+conform-arches: $(VENV)/.runtime
 	$(BIN)/python tools/conform_arches.py
+
+conform-here: $(VENV)/.runtime
+	$(BIN)/python tools/conform_here.py
 
 break-conformance: $(VENV)/.runtime
 	$(BIN)/python tools/break_conformance.py

@@ -190,7 +190,7 @@ def test_a_process_of_other_versions_or_settings_is_a_fault(here, run):
     assert here.judge(place, made, ["op/a"]) == []
     wrong = place._replace(must={"simd": "generic"})
     assert here.judge(wrong, made, ["op/a"]) == ["simd is avx2, must be generic"]
-    assert here.judge(place, made, ["op/a", "op/b"]) == ["p: op/b: missing"]
+    assert here.judge(place, made, ["op/a", "op/b"]) == ["numba backend: op/b: missing"]
     assert "unseen" in here.judge(place._replace(plant=True), made, ["op/a"])[0]
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from conftest import ROOT
 from intnet.backends.simd import choose
 
 SAMPLE = 8  # of each class one vector in so many
+PROCESSORS = {"i386": 3, "s390x": 4}  # and how many controls each has
 
 
 @pytest.fixture(scope="module")
@@ -31,35 +34,39 @@ def tools() -> Any:
         return conform_arches, conform_here
 
 
-def prepared(arches: Any, architecture: Any) -> Path:
-    """The folder of emulators, with the packages of an architecture unpacked beside it."""
+@pytest.fixture(scope="module")
+def emulators(tools: Any) -> Path:
+    """The folder of qemu's programs, with the packages of the architectures unpacked beside it."""
+    arches, _ = tools
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         pytest.skip("NOT RUN: the emulators are programs for x86-64 Linux")
     try:
-        programs = arches.pythons.emulators(arches.CACHE)
-        arches.pythons.sysroot(arches.CACHE, architecture)
+        for architecture in arches.pythons.ARCHITECTURES:
+            if architecture.name in PROCESSORS:
+                arches.pythons.sysroot(arches.CACHE, architecture)
+        return Path(arches.pythons.emulators(arches.CACHE))
     except arches.MissingError as error:
         pytest.skip(f"NOT RUN: {error}")
     except subprocess.CalledProcessError as error:
         if Path(error.cmd[0]).name != "apt-get":
             raise
         pytest.skip(f"NOT RUN: Debian's mirror cannot be reached: {arches.reason(error)}")
-    return programs
 
 
-@pytest.mark.parametrize("name", ["i386", "s390x"])
-def test_both_decoders_on_another_processor(tools: Any, name: str) -> None:
+def test_both_decoders_on_other_processors(tools: Any, emulators: Path) -> None:
     """32 bits without an emulator, and big-endian on one; every control is seen."""
     arches, _ = tools
-    (architecture,) = (a for a in arches.pythons.ARCHITECTURES if a.name == name)
-    programs = prepared(arches, architecture)
     ids = {d: arches.choice.ids(ROOT / arches.VECTORS, d, sample=SAMPLE)
            for d in ("reference", "numpy")}  # fmt: skip
-    outcome = arches.run_architecture(architecture, arches.Work(ids, arches.CACHE, programs))
-    assert outcome.missing == ""
-    assert outcome.faults == []
-    assert {d: run.passed for d, run in outcome.runs.items()} == {d: len(ids[d]) for d in ids}
-    assert len(outcome.controls) == {"i386": 3, "s390x": 4}[name]
+    work = arches.Work(ids, arches.CACHE, emulators)
+    wanted = [a for a in arches.pythons.ARCHITECTURES if a.name in PROCESSORS]
+    with ThreadPoolExecutor(2) as pool:
+        for outcome in pool.map(partial(arches.run_architecture, work=work), wanted):
+            assert outcome.missing == ""
+            assert outcome.faults == []
+            passed = {d: run.passed for d, run in outcome.runs.items()}
+            assert passed == {d: len(ids[d]) for d in ids}
+            assert len(outcome.controls) == PROCESSORS[outcome.name]
 
 
 @pytest.mark.usefixtures("default_model")

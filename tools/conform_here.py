@@ -139,7 +139,7 @@ def judge(place: Place, made: Run, ids: Sequence[str]) -> list[str]:
               if not is_version(made.facts[key], value)]  # fmt: skip
     if place.plant:
         return faults + controls.judge("wrong weights", made, ids)[1]
-    return faults + faults_of(made, ids, place.name)
+    return faults + faults_of(made, ids, "numba backend")
 
 
 def is_version(got: Any, must: Any) -> bool:
