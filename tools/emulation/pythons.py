@@ -102,7 +102,7 @@ def is_native(root: Path, architecture: Architecture) -> bool:
     if not architecture.loader or not shutil.which("setarch"):
         return False
     try:
-        asked = [*loaded(root, architecture), "-c", ""]
+        asked = [*loaded(root, architecture), "-V"]
         return subprocess.run(asked, check=False, capture_output=True).returncode == 0
     except OSError:
         return False
