@@ -21,6 +21,9 @@ Exit code 1: a vector that is not as it says, a control that went unseen, an arc
 missing. It needs an x86-64 Linux with apt-get, dpkg-deb and Debian's keys, `--numba` pip too;
 packages are unpacked in a cache folder, once, and nothing is installed. qemu shows what
 instruction sets, word sizes, byte orders and libraries do, not what real chips do.
+
+Measured on two cores of an EPYC that others were using, 308 vectors a decoder: all six 10 minutes
+(4 of processor time); `--numba` from nothing 23 minutes (10), most of them to compile on aarch64.
 """
 
 from __future__ import annotations
