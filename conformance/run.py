@@ -147,7 +147,11 @@ def run(decoder: Decoder, only: str) -> Json:
     folder = decoder.folder
     try:
         classes, faults = read_index(folder)
-        chosen = {kind: read_class(kind, classes[kind], folder) for kind in CLASSES}
+        chosen = {
+            kind: read_class(kind, classes[kind], folder)
+            for kind in CLASSES
+            if kind in classes or kind == "stream"
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         return {"files": of_files([f"{folder}: {error!r}"])}
     faults += [found for _, wrong in chosen.values() for found in wrong]

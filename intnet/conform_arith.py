@@ -20,7 +20,6 @@ from intnet.backends import rounding
 from intnet.model_file import Scaling
 from intnet.program import Array, Conv, ConvTranspose, Port
 from rangecoder import layout
-from rangecoder.compile import jit
 
 S32 = {"dtype": "s32", "lo": -(2**31), "hi": 2**31 - 1}
 
@@ -35,6 +34,8 @@ def result(backend: str, function: str, arguments: list[Any]) -> int | str:
 @cache
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """As numba compiles it."""
+    from rangecoder.compile import jit  # noqa: PLC0415  # numba, which need not be installed
+
     made: Callable[..., Any] = jit(function)
     return made
 
