@@ -83,7 +83,7 @@ def test_a_fault_in_a_backend_is_red(monkeypatch):
     monkeypatch.setattr(latents, "dequantise", lambda s, m, *more: right(-s, m, *more))
     report = said(code=1)
     assert failed(report).keys() == {"vectors, numpy", "backends", "pin", "hash"}
-    assert "first stream/" in failed(report)["vectors, numpy"]
+    assert "first arith/" in failed(report)["vectors, numpy"]
     assert report["vectors"]["numpy"]["failed"] > 10
 
 

@@ -90,7 +90,7 @@ DAMAGE = {
     "an error unknown": ("invalid_stream", put("Error", "vectors", 0, "expected", "error")),
     "valid with an error": ("tables", put("valid", "vectors", -1, "result")),
     "invalid that decodes": ("stream", put("invalid", "vectors", 0, "result")),
-    "two channels": ("stream", put(2, "vectors", 0, "expected", "channels")),
+    "five channels": ("stream", put(5, "vectors", 0, "expected", "channels")),
     "neither form": ("stress", drop("vectors", -1, "tables")),
     "no picture": ("real", drop("vectors", 0, "source", "picture")),
     "no vectors": ("op", put([], "vectors")),

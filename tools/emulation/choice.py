@@ -19,7 +19,7 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    "reference": Limit(2**14, 2**16, 2**18),
+    "reference": Limit(2**14, 2**16, 2**22),
     "numpy": Limit(2**14, 2**17, 2**22),
     "numba": Limit(2**30, 2**30, 2**30),
 }

@@ -144,7 +144,7 @@ def chunk_faults() -> dict[str, Bad]:
         "alpha-cut": of_alpha("The end of the zlib stream is missing.", alpha.data[:-1]),
         "alpha-trailing": of_alpha("A byte after the zlib stream.", alpha.data + b"\0"),
         "alpha-damaged": of_alpha("Not zlib's header.", b"\0" + alpha.data[1:]),
-        "alpha-bomb": of_alpha("64 MiB of zeros.", zlib.compress(bytes(2**26), 9)),
+        "alpha-bomb": of_alpha("4 MiB of zeros.", zlib.compress(bytes(2**22), 9)),
     }  # fmt: skip
 
 
