@@ -1615,8 +1615,11 @@ def read_chunks(data: bytes) -> dict[bytes, bytes]:
         letters = all(65 <= c <= 90 or 97 <= c <= 122 for c in kind)
         need(letters, "no letters", "stream.chunk.type", StreamError)
         # [stream.chunk.size]
-        # > bytes of `data` | at most what there is of `chunk_bytes` |
+        # > bytes of `data` | at most what there is of `chunk_bytes`; for `iccp` and `exif` at most
+        # > 4194304 |
         need(len(data) >= at + 12 + size, "size", "stream.chunk.size", StreamError)
+        allowed = kind not in {b"iccp", b"exif"} or size <= 4194304
+        need(allowed, "too much", "stream.chunk.size", StreamError)
         content = data[at + 12 : at + 12 + size]
         # [stream.chunk.crc]
         # > CRC-32 of `type` and `data` | exactly that |
@@ -1634,12 +1637,12 @@ def read_chunks(data: bytes) -> dict[bytes, bytes]:
 # > `width` | 18 | 4, little-endian | columns of the picture | 1 to 16777216 |
 # [stream.header.height]
 # > `height` | 22 | 4, little-endian | rows of the picture | 1 to 16777216; width * height <=
-# > 268435456 |
+# > 1073741824 |
 def need_picture_size(width: int, height: int) -> None:
     """A picture that a stream may have."""
     need(1 <= width <= 16777216, "width", "stream.header.width", StreamError)
     need(1 <= height <= 16777216, "height", "stream.header.height", StreamError)
-    need(width * height <= 268435456, "width * height", "stream.header.height", StreamError)
+    need(width * height <= 1073741824, "width * height", "stream.header.height", StreamError)
 
 
 # [stream.version]

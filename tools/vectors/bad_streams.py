@@ -114,7 +114,7 @@ def header_faults() -> dict[str, Bad]:
         "height-zero": Bad(height, "Height 0; no payloads.", sized(1, 0)),
         "width-too-large": Bad(width, "Width 2**24 + 1.", sized(most + 1, 1)),
         "height-too-large": Bad(height, "Height 2**24 + 1.", sized(1, most + 1)),
-        "pixels-too-many": Bad(height, "2**14 * (2**14 + 1) pixels.", sized(2**14, 2**14 + 1)),
+        "pixels-too-many": Bad(height, "2**15 * (2**15 + 1) pixels.", sized(2**15, 2**15 + 1)),
         "pixels-2-to-the-32": Bad(
             height, "2**16 * 2**16 pixels: 0 in 32 bits.", sized(2**16, 2**16)
         ),

@@ -122,6 +122,10 @@ def chunk_faults() -> dict[str, Bad]:
     return {
         "chunk-critical": bad(kind, "A type unknown and critical.", Chunk(b"NOTE", b"")),
         "chunk-no-letters": bad(kind, "A digit in a type.", Chunk(b"not3", b"")),
+        "chunk-too-large": bad(
+            "stream.chunk.size", "A profile of 2**22 + 1 zero bytes.",
+            alpha, Chunk(b"iccp", bytes(2**22 + 1)),
+        ),
         "chunk-twice": bad("stream.chunk.types", "ALPH twice.", alpha, alpha),
         "chunk-crc": Bad(
             "stream.chunk.crc", "One bit of a CRC.", edited(8, bytes([good[at + 8] ^ 1]))
