@@ -1,19 +1,30 @@
 """Bytes in and out of files and pipes: `-` is stdin or stdout, and a file appears whole or not.
 
 A file is written under a temporary name in its own folder and renamed. What is no regular file (a
-pipe, /dev/null) is written directly.
+pipe, /dev/null) is written directly. A process that is killed leaves its temporary file; the next
+one that writes the same target removes it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from intnet.errors import IntnetError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 PIPE = "-"
+SUFFIX = ".tmp"
 MAX_INPUT = 2**30
 
 
@@ -51,24 +62,66 @@ def check_target(target: str | Path) -> None:
 
 def write(target: str | Path, data: bytes) -> None:
     """All of data or nothing, to a file or, for '-', to stdout. Raises OSError."""
+    with writing(target) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing(target: str | Path) -> Iterator[BinaryIO]:
+    """A file to write to, or stdout for '-'; the target appears whole, at the end, or not at all.
+
+    Raises OSError.
+    """
     if str(target) == PIPE:
-        sys.stdout.buffer.write(data)
+        yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     check_target(target)
     path = Path(target).resolve()  # a link stays, what it points to changes
     if path.exists() and not path.is_file():
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            yield file
         return
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    remove_abandoned(path)
+    temporary = path.with_name(f"{prefix(path)}{secrets.token_hex(8)}{SUFFIX}")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
+        with create(temporary) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
+            if path.exists():
+                shutil.copymode(path, temporary)
+            if fcntl is None:
+                file.close()  # Windows renames no file that is open
+            temporary.replace(path)
     except BaseException:  # an interrupt too must leave nothing behind
         temporary.unlink(missing_ok=True)
         raise
+
+
+def prefix(path: Path) -> str:
+    """How names of temporary files of a target begin."""
+    return f".{path.name[:200]}."
+
+
+def create(temporary: Path) -> BinaryIO:
+    """A new file, locked until it is closed or the process ends, where its system has locks."""
+    while True:
+        file = temporary.open("xb")
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        if temporary.exists():  # nobody took it for an abandoned one before it was locked
+            return file
+        file.close()
+
+
+def remove_abandoned(path: Path) -> None:
+    """Temporary files of a target that no process holds a lock of: theirs was killed."""
+    if fcntl is None:
+        return
+    for found in path.parent.iterdir():
+        if found.name.startswith(prefix(path)) and found.name.endswith(SUFFIX):
+            with contextlib.suppress(OSError), found.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.unlink()
