@@ -15,6 +15,7 @@ from intnet.errors import StreamError
 
 ALPHA, ICC, EXIF = b"ALPH", b"iccp", b"exif"
 KNOWN = (ALPHA, ICC, EXIF)
+MAX_ANCILLARY = 2**22  # bytes of an ICC profile, and of EXIF
 HEAD = struct.Struct("<4sII")
 
 
@@ -51,6 +52,8 @@ def unpack(data: bytes) -> Chunks:
         name = f"stream, chunk {kind.decode()}"
         if at + size > len(data):
             raise StreamError(f"{name}: {size} bytes, only {len(data) - at} are there")
+        if too_large(kind, size):
+            raise StreamError(f"{name}: {size} bytes, at most {MAX_ANCILLARY}")
         chunk = Chunk(kind, data[at : at + size])
         at += size
         got = zlib.crc32(kind + chunk.data)
@@ -64,6 +67,19 @@ def unpack(data: bytes) -> Chunks:
     return tuple(found)
 
 
+def too_large(kind: bytes, size: int) -> bool:
+    """Whether data of that many bytes is more than a chunk of its type may have."""
+    return kind in (ICC, EXIF) and size > MAX_ANCILLARY
+
+
 def of_type(chunks: Chunks, kind: bytes) -> bytes | None:
     """The data of the first chunk of a type."""
     return next((chunk.data for chunk in chunks if chunk.type == kind), None)
+
+
+def sizes(chunks: Chunks) -> dict[str, int]:
+    """Bytes of data by type, of all chunks of it."""
+    found: dict[str, int] = {}
+    for kind, data in chunks:
+        found[kind.decode()] = found.get(kind.decode(), 0) + len(data)
+    return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import signal
+import warnings
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
@@ -94,8 +96,18 @@ def options(
     """
 
 
+TERMINATED = 143  # what a shell reports of a process that SIGTERM ended
+
+
+def terminate(*_: object) -> None:
+    """SIGTERM ends the process as an exception does: temporary files are removed."""
+    raise SystemExit(TERMINATED)
+
+
 def main() -> None:
     """Console script `intnet`."""
+    signal.signal(signal.SIGTERM, terminate)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # errors are a line of ours
     gc.set_threshold(COLLECT_AFTER)
     try:
         app(prog_name="intnet")

@@ -4,8 +4,8 @@ encode: x -> y -> z;  z coded with static tables;  prior(z) -> mean, table index
         symbols of y coded with those tables
 decode: z -> prior -> the same tables -> symbols -> y_hat -> x_hat
 
-Everything but pixels, y and z passes in strips of rows, so that memory grows with the width of a
-picture alone; see `backends.execute`.
+Everything but pixels and z passes in strips of rows, y too unless a picture is coded more than
+once, so that memory grows with the width of a picture alone; see `backends.execute`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 import rangecoder
-from intnet import alpha, backends, chunks, container, tile_coding, tiles
+from intnet import alpha, backends, chunks, container, planes, tile_coding, tiles
 from intnet.backends.execute import Stream
 from intnet.chunks import Chunk, Chunks
 from intnet.errors import ModelError, StreamError
 from intnet.latents import Int32Array
 from intnet.model_file import PROGRAMS, QUALITIES, Y_STRIDE, Z_STRIDE, Model, check_size
 from intnet.program import DTYPES, Array, Port
+from intnet.strips import aligned, cells, input_sizes, rows_of, strip_rows
 
 Pixels = npt.NDArray[np.uint8]
-STRIP = 2**20  # pixels in a strip, as far as 64 rows allow
 
 
 class Analysed(NamedTuple):
@@ -43,17 +43,31 @@ class Analysed(NamedTuple):
     grey: bool
     alpha: Pixels | None = None
 
+    @property
+    def strips(self) -> Iterator[tuple[Array, Array]]:
+        """Rows of y and z."""
+        y, done = self.y, 0
+        for z in rows_of(self.z, self.width):
+            rows = len(z) * Z_STRIDE // Y_STRIDE
+            yield y[done : done + rows], z
+            done += rows
+
+
+class Analysing(NamedTuple):
+    """As Analysed, while it happens: strips are rows of y and z, which can be passed over once."""
+
+    strips: Iterator[tuple[Array, Array]]
+    height: int
+    width: int
+    grey: bool
+    alpha: Pixels | None = None
+
 
 class Decoded(NamedTuple):
     """Samples uint8 (h, w, 1 to 4), as encoded, and the header they came with."""
 
     pixels: Pixels
     header: container.Header
-
-
-def cells(side: int, stride: int) -> int:
-    """ceil(side / stride)."""
-    return -(-side // stride)
 
 
 def run(model: Model, program: str, x: Array, backend: str) -> list[Array]:
@@ -65,20 +79,9 @@ def run(model: Model, program: str, x: Array, backend: str) -> list[Array]:
 
 def check_sizes(model: Model, size: tuple[int, int], programs: Iterable[str]) -> None:
     """Raise ModelError where one of the programs does not fit a picture of `size`."""
-    z = cells(size[0], Z_STRIDE), cells(size[1], Z_STRIDE)
-    inputs = {
-        "analysis": (z[0] * Z_STRIDE, z[1] * Z_STRIDE),
-        "hyper_analysis": (z[0] * Z_STRIDE // Y_STRIDE, z[1] * Z_STRIDE // Y_STRIDE),
-        "prior": z,
-        "synthesis": (cells(size[0], Y_STRIDE), cells(size[1], Y_STRIDE)),
-    }
+    inputs = input_sizes(size)
     for name in programs:
         check_size(model.programs[name], name, inputs[name])
-
-
-def strip_rows(width: int) -> int:
-    """Picture rows of a strip, a multiple of 64."""
-    return max(1, STRIP // (width * Z_STRIDE)) * Z_STRIDE
 
 
 def stream_of(model: Model, program: str, size: tuple[int, int], backend: str) -> Stream:
@@ -94,29 +97,23 @@ def push(stream: Stream, x: Array) -> list[Array]:
 
 
 def prior_strips(
-    model: Model, z: Array, height: int, width: int, backend: str
+    model: Model, z: Iterable[Array], height: int, width: int, backend: str
 ) -> Iterator[tuple[Array, Array]]:
-    """Rows of mean and index on the grid of y, from top to bottom, as many of one as of the other.
+    """Rows of mean and index on the grid of y, from top to bottom: some for each part of z.
 
     One may be made from fewer rows of z than the other, and so be ahead of it; its rows wait.
     """
-    rows, columns = cells(height, Y_STRIDE), cells(width, Y_STRIDE)
-    stream, step = stream_of(model, "prior", z.shape[:2], backend), strip_rows(width) // Z_STRIDE
-    done, waiting = 0, [np.empty(0, np.int32)] * 2
-    for begin in range(0, len(z), step):
-        made = (t[:, :columns] for t in push(stream, z[begin : begin + step]))
-        pairs = zip(waiting, made, strict=True)
-        both = [np.concatenate((old, new)) if len(old) else new for old, new in pairs]
-        ready = min(rows - done, *map(len, both))
-        mean, index = (np.ascontiguousarray(t[:ready]) for t in both)
-        waiting = [t[ready:] for t in both]
-        done += ready
-        yield mean, index
+    left, columns = cells(height, Y_STRIDE), cells(width, Y_STRIDE)
+    size = cells(height, Z_STRIDE), cells(width, Z_STRIDE)
+    stream = stream_of(model, "prior", size, backend)
+    for mean, index in aligned([t[:, :columns] for t in push(stream, rows)] for rows in z):
+        yield mean[:left], index[:left]
+        left -= min(left, len(mean))
 
 
 def prior(model: Model, z: Array, height: int, width: int, backend: str) -> list[Array]:
     """[mean, index] of a whole picture on the grid of y."""
-    strips = prior_strips(model, z, height, width, backend)
+    strips = prior_strips(model, rows_of(z, width), height, width, backend)
     return [np.concatenate(rows) for rows in zip(*strips, strict=True)]
 
 
@@ -126,70 +123,73 @@ def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
     Two channels are grey and alpha, four are RGB and alpha; alpha is kept as it is.
     Raises ModelError for a model that does not fit this size of picture.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
-        got = f"{pixels.dtype} {pixels.shape}"
-        raise ValueError(f"pixels: {got}, must be uint8 (height, width, 1 to 4)")
-    pixels, transparency = split(pixels)
-    height, width, channels = pixels.shape
-    if min(height, width) < 1 or height * width > container.MAX_PIXELS:
-        raise ValueError(f"pixels: {width}x{height}, must be 1 to {container.MAX_PIXELS} pixels")
-    if max(height, width) > container.MAX_SIDE:
-        raise ValueError(f"pixels: {width}x{height}, must be 1 to {container.MAX_SIDE} on a side")
+    strips, height, width, grey, transparency = analysing(pixels, model, backend)
+    y_port, z, done = port(model, "hyper_analysis"), [], 0
+    size = cells(height, Y_STRIDE), cells(width, Y_STRIDE), y_port.channels
+    y = np.empty(size, DTYPES[y_port.dtype])
+    for y_rows, z_rows in strips:
+        y[done : done + len(y_rows)] = y_rows
+        z.append(z_rows)
+        done += len(y_rows)
+    return Analysed(y, np.concatenate(z), height, width, grey, transparency)
+
+
+def analysing(pixels: Pixels, model: Model, backend: str) -> Analysing:
+    """As `analyse`, which it is the beginning of: nothing but checks is done yet."""
+    planes.check(pixels)
+    colours, transparency = planes.split(pixels)
+    height, width, channels = colours.shape
     check_sizes(model, (height, width), PROGRAMS)
+    return Analysing(
+        analysis_strips(colours, model, backend), height, width, channels == 1, transparency
+    )
+
+
+def analysis_strips(pixels: Pixels, model: Model, backend: str) -> Iterator[tuple[Array, Array]]:
+    """Rows of y and z of uint8 samples (h, w, 1 or 3), from top to bottom; z comes later."""
+    height, width, _ = pixels.shape
     rows, columns = (Z_STRIDE * cells(side, Z_STRIDE) for side in (height, width))
     analysis = stream_of(model, "analysis", (rows, columns), backend)
     hyper = stream_of(model, "hyper_analysis", (rows // Y_STRIDE, columns // Y_STRIDE), backend)
-    y_port = port(model, "hyper_analysis")
-    grid = cells(height, Y_STRIDE), cells(width, Y_STRIDE)
-    y, z, done = np.empty((*grid, y_port.channels), DTYPES[y_port.dtype]), [], 0
+    left = cells(height, Y_STRIDE)
     for begin in range(0, rows, strip_rows(width)):
-        (part,) = push(analysis, padded(pixels, begin, min(rows, begin + strip_rows(width))))
-        y[done : done + len(part)] = part[: grid[0] - done, : grid[1]]
-        done += len(part)
-        z += push(hyper, part)
-    return Analysed(y, np.concatenate(z), height, width, channels == 1, transparency)
-
-
-def split(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
-    """(h, w, 1 or 3) of grey or RGB, and alpha (h, w) if there is any."""
-    if pixels.shape[2] in (1, 3):
-        return pixels, None
-    return pixels[..., :-1], np.ascontiguousarray(pixels[..., -1])
-
-
-def padded(pixels: Pixels, begin: int, end: int) -> Pixels:
-    """Rows [begin, end) as RGB; edges repeat below the picture and up to 64 * n columns."""
-    height, width, channels = pixels.shape
-    if end <= height and width % Z_STRIDE == 0 and channels == 3:
-        return pixels[begin:end]
-    rows = pixels[min(begin, height - 1) : end]
-    edges = (0, end - begin - len(rows)), (0, -width % Z_STRIDE), (0, 0)
-    return np.broadcast_to(np.pad(rows, edges, mode="edge"), (end - begin, width + edges[1][1], 3))
+        end = min(rows, begin + strip_rows(width))
+        (y,) = push(analysis, planes.padded(pixels, begin, end))
+        (z,) = push(hyper, y)
+        yield np.ascontiguousarray(y[:left, : cells(width, Y_STRIDE)]), z
+        left -= min(left, len(y))
 
 
 def symbol_strips(
-    a: Analysed, model: Model, quality: int, backend: str
+    a: Analysed | Analysing, model: Model, quality: int, backend: str, z: list[Array]
 ) -> Iterator[tuple[Int32Array, npt.NDArray[np.uint8], Array]]:
-    """Rows of symbols of y, of the table of each, and of their means."""
-    latents, done = backends.load(backend).latents, 0
-    for mean, index in prior_strips(model, a.z, a.height, a.width, backend):
+    """Rows of symbols of y, of the table of each, and of their means. z: gets its rows."""
+    latents, y = backends.load(backend).latents, []
+
+    def z_rows() -> Iterator[Array]:
+        for y_part, z_part in a.strips:
+            check_z(z_part)
+            y.append(y_part)
+            z.append(z_part)
+            yield z_part
+
+    strips = prior_strips(model, z_rows(), a.height, a.width, backend)
+    for rows, mean, index in aligned((y.pop(), *pair) for pair in strips):
         tables = latents.table_indexes(index, model.scaling, quality, model.y_tables.n_tables)
-        y = a.y[done : done + len(mean)]
-        yield latents.quantise(y, mean, tables, model.scaling, quality), tables, mean
-        done += len(mean)
+        yield latents.quantise(rows, mean, tables, model.scaling, quality), tables, mean
 
 
 def y_symbols(
     a: Analysed, model: Model, quality: int, backend: str = "numba"
 ) -> tuple[Int32Array, npt.NDArray[np.uint8]]:
     """Symbols of a whole picture and the table of each, on the grid of y."""
-    strips = zip(*symbol_strips(a, model, quality, backend), strict=True)
+    strips = zip(*symbol_strips(a, model, quality, backend, []), strict=True)
     symbols, tables, _ = (np.concatenate(rows) for rows in strips)
     return symbols, tables
 
 
 def code(
-    a: Analysed,
+    a: Analysed | Analysing,
     model: Model,
     quality: int,
     backend: str = "numba",
@@ -198,7 +198,7 @@ def code(
     tile: int = tiles.DEFAULT,
     ancillary: Chunks = (),
 ) -> bytes:
-    """The stream of an analysed picture at a quality 0..63.
+    """The stream of an analysed picture at a quality 0..63. Raises ValueError, ModelError.
 
     verify: also decode, and store the CRC-32 of the samples in the stream. tile: pixels along a
     side of what is coded on its own, a multiple of 64; 0: the whole picture at once. ancillary:
@@ -206,14 +206,18 @@ def code(
     """
     if not 0 <= quality < QUALITIES:
         raise ValueError(f"quality: {quality}, must be in 0..{QUALITIES - 1}")
-    check_z(a.z)
+    for kind, data in ancillary:
+        if chunks.too_large(kind, len(data)):
+            got = f"{kind.decode()} of {len(data)} bytes"
+            raise ValueError(f"ancillary: {got}, at most {chunks.MAX_ANCILLARY}")
     extra = ancillary
     if a.alpha is not None:
         extra = (Chunk(chunks.ALPHA, alpha.encode(a.alpha)), *ancillary)
     grid = tiles.grid_of(a.height, a.width, tile, always=bool(extra))
     encoder, size, crc = tile_coding.SymbolEncoder(grid, model.y_tables), (a.height, a.width), 0
     picture = Reconstruction(model, quality, size, a.grey, backend) if verify else None
-    for symbols, tables, mean in symbol_strips(a, model, quality, backend):
+    z_rows: list[Array] = []
+    for symbols, tables, mean in symbol_strips(a, model, quality, backend, z_rows):
         encoder.push(symbols, tables)
         if picture:
             crc = zlib.crc32(picture.push(symbols, mean).data, crc)
@@ -222,12 +226,15 @@ def code(
         model.model_id, quality, a.width, a.height, a.grey, crc if verify else None, minor,
         grid.side, extra,
     )  # fmt: skip
-    payloads = zip(tile_coding.encode_z(a.z, grid, model.z_tables), encoder.payloads, strict=True)
+    z = np.concatenate(z_rows)
+    payloads = zip(tile_coding.encode_z(z, grid, model.z_tables), encoder.payloads, strict=True)
     return container.pack(container.Stream(header, [container.Tile(z, y) for z, y in payloads]))
 
 
 def check_z(z: Array) -> None:
     """Every hyper-latent is a symbol. Raises ModelError: it is the model that made others."""
+    if not z.size:
+        return
     got, limits = (int(z.min()), int(z.max())), (rangecoder.SYMBOL_MIN, rangecoder.SYMBOL_MAX)
     if got[0] < limits[0] or got[1] > limits[1]:
         raise ModelError(
@@ -249,7 +256,7 @@ def encode(
 
     Raises ValueError for other samples, quality or tile.
     """
-    a = analyse(pixels, model, backend)
+    a = analysing(pixels, model, backend)  # y as a whole is never held
     return code(a, model, quality, backend, verify=verify, tile=tile, ancillary=ancillary)
 
 
@@ -274,13 +281,7 @@ class Reconstruction:
         (x_hat,) = push(self.synthesis, y_hat)
         x_hat = x_hat[: self.left, : self.width]
         self.left -= len(x_hat)
-        return np.ascontiguousarray(luma(x_hat) if self.grey else x_hat)
-
-
-def luma(x: Pixels) -> Pixels:
-    """(R + 2 G + B + 2) >> 2 of (h, w, 3): the one sample of grey pictures."""
-    r, g, b = (x[..., i : i + 1].astype(np.int32) for i in range(3))
-    return ((r + 2 * g + b + 2) >> 2).astype(np.uint8)
+        return np.ascontiguousarray(planes.luma(x_hat) if self.grey else x_hat)
 
 
 def port(model: Model, program: str) -> Port:
@@ -302,44 +303,45 @@ def decode(
     stream: bytes,
     models: Iterable[Model],
     backend: str = "numba",
-    max_pixels: int = container.MAX_PIXELS,
+    max_pixels: int = container.DEFAULT_MAX_PIXELS,
 ) -> Decoded:
     """Stream to samples. Raises StreamError for anything that `encode` would not have written.
 
     Raises ModelError where the model is not at hand or does not fit this size of picture.
     """
-    parsed = container.unpack(stream, max_pixels)
-    header, model = parsed.header, choose(models, parsed.header.model_id)
-    pixels = canvas(header)
-    done = crc = 0
-    for rows in decoded_strips(parsed, model, backend):
+    header, strips = decode_strips(stream, models, backend, max_pixels)
+    pixels, done = planes.canvas(header), 0
+    for rows in strips:
         pixels[done : done + len(rows), :, : rows.shape[2]] = rows
         done += len(rows)
-        crc = zlib.crc32(rows.data, crc)
-    if header.pixel_crc is not None and crc != header.pixel_crc:
-        raise StreamError(
-            f"stream: decoded samples have CRC {crc:08x}, encoder saw {header.pixel_crc:08x}"
-        )
     return Decoded(pixels, header)
 
 
-def canvas(header: container.Header) -> Pixels:
-    """Samples uint8 (h, w, 1 to 4): of the picture's size, alpha filled in, the rest not yet.
+def decode_strips(
+    stream: bytes,
+    models: Iterable[Model],
+    backend: str = "numba",
+    max_pixels: int = container.DEFAULT_MAX_PIXELS,
+) -> tuple[container.Header, Iterator[Pixels]]:
+    """The header, and rows of colours (rows, w, 1 or 3) from top to bottom, as `decode` has them.
 
-    Raises StreamError for alpha that is malformed.
+    Raises as that does, some of it from the iterator: only at its end all has been checked.
     """
-    colours, transparency = 1 if header.grey else 3, transparency_of(header)
-    if transparency is None:
-        return np.empty((header.height, header.width, colours), np.uint8)
-    pixels = np.empty((header.height, header.width, colours + 1), np.uint8)
-    pixels[..., colours] = transparency
-    return pixels
+    parsed = container.unpack(stream, max_pixels)
+    model = choose(models, parsed.header.model_id)
+    return parsed.header, checked(decoded_strips(parsed, model, backend), parsed.header.pixel_crc)
 
 
-def transparency_of(header: container.Header) -> Pixels | None:
-    """Alpha (h, w), if there is any. Raises StreamError."""
-    data = chunks.of_type(header.chunks, chunks.ALPHA)
-    return None if data is None else alpha.decode(data, header.height, header.width)
+def checked(strips: Iterator[Pixels], pixel_crc: int | None) -> Iterator[Pixels]:
+    """The same rows. Raises StreamError at their end, where they have another CRC than that."""
+    crc = 0
+    for rows in strips:
+        crc = zlib.crc32(rows.data, crc)
+        yield rows
+    if pixel_crc is not None and crc != pixel_crc:
+        raise StreamError(
+            f"stream: decoded samples have CRC {crc:08x}, encoder saw {pixel_crc:08x}"
+        )
 
 
 def decoded_strips(stream: container.Stream, model: Model, backend: str) -> Iterator[Pixels]:
@@ -365,7 +367,8 @@ def reconstructed(
     """Rows of samples from z and the symbols of y that decoder gives."""
     size, latents = (header.height, header.width), backends.load(backend).latents
     picture = Reconstruction(model, header.quality, size, header.grey, backend)
-    for mean, index in prior_strips(model, z, *size, backend):
+    strips = prior_strips(model, rows_of(z, header.width), *size, backend)
+    for mean, index in strips:
         tables = latents.table_indexes(
             index, model.scaling, header.quality, model.y_tables.n_tables
         )

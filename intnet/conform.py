@@ -28,6 +28,7 @@ from intnet import (
     conform_coder,
     conform_folder,
     conform_trace,
+    container,
     machine,
     model_file,
     program_json,
@@ -219,7 +220,7 @@ def stream_results(vector: Json, setting: Setting) -> Json:
     """A whole stream. sha256: of the samples, 8 bits each, row-major, channel-last."""
     model = model_of(vector, setting.folder)
     stream = (setting.folder / vector["stream"]).read_bytes()
-    pixels = codec.decode(stream, [model], setting.backend).pixels
+    pixels = codec.decode(stream, [model], setting.backend, container.MAX_PIXELS).pixels
     height, width, channels = pixels.shape
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     return {"width": width, "height": height, "channels": channels, "sha256": digest}
@@ -250,7 +251,8 @@ def main(arguments: list[str] | None = None) -> int:
         return NOT_SUPPORTED
     try:
         models = [model_file.load(chosen.model)]
-        pixels = codec.decode(sys.stdin.buffer.read(), models, chosen.backend).pixels
+        data, limit = sys.stdin.buffer.read(), container.MAX_PIXELS
+        pixels = codec.decode(data, models, chosen.backend, limit).pixels
     except (IntnetError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # diagnostics go to stderr
         return 1

@@ -15,7 +15,16 @@ import numpy as np
 
 import rangecoder
 import rangecoder.reference
-from intnet import backends, codec, model_file, program_json, shapes, tile_coding, tiles
+from intnet import (
+    backends,
+    model_file,
+    planes,
+    program_json,
+    shapes,
+    strips,
+    tile_coding,
+    tiles,
+)
 from intnet.backends import rounding
 from intnet.model_file import Scaling
 from intnet.program import Array, Conv, ConvTranspose, Port
@@ -128,8 +137,8 @@ def quantise(backend: str, y: int, mean: int, gain: int, gain_shift: int, dead_z
 
 
 def luma(r: int, g: int, b: int) -> int:
-    """As `codec.luma`."""
-    return int(codec.luma(np.array([[[r, g, b]]], np.uint8))[0, 0, 0])
+    """As `planes.luma`."""
+    return int(planes.luma(np.array([[[r, g, b]]], np.uint8))[0, 0, 0])
 
 
 def size_of(
@@ -163,7 +172,7 @@ OF_BACKENDS: dict[str, Callable[..., int]] = {
     "quantise": quantise,
 }
 ALIKE: dict[str, Callable[..., int | str]] = {  # all backends have these from one place
-    "ceil_div": codec.cells,
+    "ceil_div": strips.cells,
     "conv_size": size_of(Conv, shapes.conv),
     "conv_transpose_size": size_of(ConvTranspose, shapes.conv_transpose),
     "exp_golomb": rangecoder.reference.exp_golomb,

@@ -11,7 +11,7 @@ import contextlib
 from pathlib import Path
 
 import rangecoder
-from intnet import backends, codec, container, model_file, program_json, tile_coding
+from intnet import backends, codec, container, model_file, program_json, strips, tile_coding
 from intnet.backends.execute import Backend, Rows, Step, Stream
 from intnet.conform_arrays import described, expand
 from intnet.conform_folder import Json, Setting, Stage, model_of
@@ -103,7 +103,7 @@ def of_stream(found: Trace, vector: Json, folder: Path) -> dict[str, Array]:
     z_payloads, y_payloads = (list(payloads) for payloads in zip(*coded, strict=True))
     z = codec.decode_z(z_payloads, model, header.grid, header.minor)
     z = found.add("z", "symbols", z)
-    rows, columns = (codec.cells(side, model_file.Y_STRIDE) for side in size)
+    rows, columns = strips.grid(size, model_file.Y_STRIDE)
     mean, index = (x[:rows, :columns].copy() for x in found.prior(model, z))
     tables = found.tables(model, index, quality)
     decoder = tile_coding.SymbolDecoder(y_payloads, header.grid, model.y_tables, header.minor)

@@ -1,4 +1,4 @@
-"""The exceptions of intnet: one base, five children. A message says what, where, got, allowed."""
+"""The exceptions of intnet: one base, six children. A message says what, where, got, allowed."""
 
 from __future__ import annotations
 
@@ -25,3 +25,7 @@ class PictureError(IntnetError):
 
 class BackendError(IntnetError, ImportError):
     """A backend that cannot be imported; the message says what is missing."""
+
+
+class SettingError(IntnetError, ValueError):
+    """An environment variable, INTNET_SIMD or INTNET_THREADS, has a value that is not allowed."""

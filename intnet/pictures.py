@@ -7,7 +7,7 @@ Whatever cannot be kept (16 bits, CMYK, several frames) is refused rather than d
 from __future__ import annotations
 
 import io
-import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +15,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from intnet import files
-from intnet.container import MAX_PIXELS, MAX_SIDE
+from intnet import chunks, files, pillow_limit, pnm
+from intnet.container import DEFAULT_MAX_PIXELS, MAX_PIXELS, MAX_SIDE
 from intnet.errors import PictureError
 
 Pixels = npt.NDArray[np.uint8]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "PPM")
-OUTPUTS = {".png": "PNG", ".ppm": "PPM", ".pgm": "PPM", ".pnm": "PPM"}
+OUTPUTS = (".png", *pnm.SUFFIXES)
 # zlib's default is 6. Level 3 takes 0.4 of its time and makes decoded pictures 3 % larger (Kodak at
 # quality 32; 6 % at quality 10).
-OPTIONS: dict[str, dict[str, int]] = {"PNG": {"compress_level": 3}, "PPM": {}}
+LEVEL = 3
+MAPPED = 2**26  # bytes of a PPM or PGM from which on it is mapped rather than read
 ALLOWED = "allowed: 8-bit grey or RGB, with alpha or without"
 CONVERTED = {"1": "L", "P": "RGB", "L": "L", "RGB": "RGB", "LA": "LA", "RGBA": "RGBA"}
 WITH_ALPHA = {"1": "LA", "P": "RGBA", "PA": "RGBA", "L": "LA", "RGB": "RGBA", "LA": "LA",
@@ -44,34 +45,40 @@ class Picture(NamedTuple):
     exif: bytes = b""
 
 
-def read(source: str | Path) -> Pixels:
+def read(source: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
     """Samples uint8 (h, w, 1 to 4) of a file or, for '-', of stdin, turned as EXIF says.
 
-    Raises PictureError for anything else than an 8-bit grey or RGB picture, OSError where the file
-    cannot be read.
+    Raises PictureError for anything else than an 8-bit grey or RGB picture of at most max_pixels,
+    OSError where the file cannot be read. Large PPM and PGM are mapped into memory: they must not
+    shrink while the samples are in use.
     """
-    return load(source).pixels
+    return load(source, max_pixels).pixels
 
 
-def load(source: str | Path) -> Picture:
+def load(source: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """As read, with what the file says of its samples."""
-    return parse(files.read(source), files.label(source))
+    name, path = files.label(source), Path(source)
+    if str(source) != files.PIPE and path.is_file() and path.stat().st_size >= MAPPED:
+        with path.open("rb") as file:
+            header = pnm.read_header(file.read(64))
+        if header:
+            check_size(header.size, name, max_pixels)
+            return Picture(pnm.mapped(path, header))
+    return parse(files.read(source), name, max_pixels)
 
 
-def from_bytes(data: bytes, name: str = "picture") -> Pixels:
+def from_bytes(data: bytes, name: str = "picture", max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
     """As read; messages call the picture by name."""
-    return parse(data, name).pixels
+    return parse(data, name, max_pixels).pixels
 
 
-def parse(data: bytes, name: str = "picture") -> Picture:
+def parse(data: bytes, name: str = "picture", max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """As load; messages call the picture by name."""
     if not data:
         raise PictureError(f"{name}: empty file, must be a picture ({', '.join(FORMATS)})")
-    with warnings.catch_warnings():
-        # Our own limit follows; it is lower than Pillow's, which only warns at first.
-        warnings.simplefilter("ignore")
+    with pillow_limit.lifted():  # our own follows; theirs is looked at when samples are read, too
         image = opened(data, name)
-        check_size(image.size, name)
+        check_size(image.size, name, max_pixels)
         check_kind(image, name)
         check_whole(data, image, name)
         return samples(image, name)
@@ -85,8 +92,6 @@ def opened(data: bytes, name: str) -> Image.Image:
         unknown = f"not a picture that can be read; allowed: {', '.join(FORMATS)}"
         cause = "zero-size picture" if zero_size(data) else unknown
         raise PictureError(f"{name}: {cause}") from None
-    except Image.DecompressionBombError:
-        raise PictureError(f"{name}: too large, at most {MAX_PIXELS} pixels") from None
     except Exception as error:  # noqa: BLE001  # Pillow's plugins raise anything on damaged files
         raise PictureError(f"{name}: damaged picture ({error})") from None
 
@@ -100,13 +105,17 @@ def zero_size(data: bytes) -> bool:
     return pnm and any(f.isdigit() and int(f) == 0 for f in fields[1:3])
 
 
-def check_size(size: tuple[int, int], name: str) -> None:
-    """Refuse what the codec cannot take, before memory is spent on it."""
+def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """Refuse what the codec cannot take, or its user would not, before memory is spent on it."""
     width, height = size
     if min(size) < 1:
         raise PictureError(f"{name}: zero-size picture ({width}x{height})")
     if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
         raise PictureError(f"{name}: {width}x{height}, at most {MAX_PIXELS} pixels")
+    if width * height > max_pixels:
+        raise PictureError(
+            f"{name}: {width}x{height}, at most {max_pixels} pixels (see --max-pixels)"
+        )
 
 
 def check_kind(image: Image.Image, name: str) -> None:
@@ -138,7 +147,7 @@ def check_whole(data: bytes, image: Image.Image, name: str) -> None:
     if image.format != "PNG":
         return
     try:
-        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
+        opened(data, name).verify()
     except Exception as error:  # noqa: BLE001  # Pillow's plugins raise anything on damaged files
         raise PictureError(f"{name}: damaged or truncated picture ({error})") from None
 
@@ -161,6 +170,19 @@ def samples(image: Image.Image, name: str) -> Picture:
     return Picture(x, icc, exif.tobytes() if len(exif) else b"")
 
 
+def ancillary(picture: Picture, name: str) -> chunks.Chunks:
+    """ICC profile and EXIF as chunks. Raises PictureError for one that no stream can hold."""
+    said = ((chunks.ICC, picture.icc), (chunks.EXIF, picture.exif))
+    for kind, data in said:
+        if chunks.too_large(kind, len(data)):
+            what = {chunks.ICC: "ICC profile", chunks.EXIF: "EXIF"}[kind]
+            raise PictureError(
+                f"{name}: {what} of {len(data)} bytes, at most {chunks.MAX_ANCILLARY}; "
+                "--strip leaves it out"
+            )
+    return tuple(chunks.Chunk(kind, data) for kind, data in said if data)
+
+
 def writable(target: str | Path) -> bool:
     """Whether the suffix is one that `write` knows."""
     return str(target) == files.PIPE or Path(target).suffix.lower() in OUTPUTS
@@ -172,27 +194,52 @@ def write(target: str | Path, pixels: Pixels, icc: bytes = b"", exif: bytes = b"
     PPM has no place for icc and exif. Raises PictureError for a suffix or samples that the format
     cannot hold, OSError otherwise.
     """
-    files.write(target, to_bytes(Picture(pixels, icc, exif), target))
+    if in_rows(target):
+        write_rows(target, pixels.shape, [pixels])
+    else:
+        files.write(target, to_png(Picture(pixels, icc, exif), target))
 
 
-def to_bytes(picture: Picture, target: str | Path) -> bytes:
-    """The picture file that `write` writes."""
-    pixels = picture.pixels
+def in_rows(target: str | Path) -> bool:
+    """Whether `write_rows` can write it."""
+    return str(target) != files.PIPE and Path(target).suffix.lower() in pnm.SUFFIXES
+
+
+def write_rows(target: str | Path, shape: tuple[int, ...], rows: Iterable[Pixels]) -> None:
+    """Write samples uint8 of a shape (h, w, 1 or 3) as PPM or PGM, from parts of its rows in order.
+
+    The target appears whole, or not at all where rows raises. Raises PictureError for a suffix or
+    shape that the format cannot hold, OSError otherwise.
+    """
+    height, width, channels = shape
+    suffix = checked_suffix(target, channels)
+    grey = channels == 1 and suffix != ".ppm"
+    with files.writing(target) as file:
+        file.write(pnm.header(width, height, 1 if grey else 3))
+        for part in rows:
+            whole = part if grey else np.broadcast_to(part, (*part.shape[:2], 3))
+            file.write(np.ascontiguousarray(whole).data)
+
+
+def checked_suffix(target: str | Path, channels: int) -> str:
+    """In lower case. Raises PictureError for one that is unknown or cannot hold the channels."""
     suffix = ".png" if str(target) == files.PIPE else Path(target).suffix.lower()
     if suffix not in OUTPUTS:
-        known = ", ".join(OUTPUTS)
-        raise PictureError(f"{target}: suffix {suffix!r}, must be one of {known}")
-    if OUTPUTS[suffix] == "PPM" and pixels.shape[2] in (2, 4):
+        raise PictureError(f"{target}: suffix {suffix!r}, must be one of {', '.join(OUTPUTS)}")
+    if suffix in pnm.SUFFIXES and channels in (2, 4):
         raise PictureError(f"{target}: the picture has alpha, which PPM cannot hold (use .png)")
-    if suffix == ".pgm" and pixels.shape[2] != 1:
+    if suffix == ".pgm" and channels != 1:
         raise PictureError(f"{target}: the picture is RGB, a .pgm holds grey (use .ppm or .png)")
-    if suffix == ".ppm" and pixels.shape[2] == 1:
-        pixels = np.repeat(pixels, 3, axis=2)  # a .ppm holds RGB
+    return suffix
+
+
+def to_png(picture: Picture, target: str | Path) -> bytes:
+    """The file that `write` writes to a target that is no PPM or PGM."""
+    pixels = picture.pixels
+    checked_suffix(target, pixels.shape[2])
     buffer = io.BytesIO()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    options: dict[str, Any] = dict(OPTIONS[OUTPUTS[suffix]])
-    if OUTPUTS[suffix] == "PNG":
-        said = {"icc_profile": picture.icc, "exif": picture.exif}
-        options |= {name: data for name, data in said.items() if data}
-    image.save(buffer, OUTPUTS[suffix], **options)
+    said = {"icc_profile": picture.icc, "exif": picture.exif}
+    options: dict[str, Any] = {name: data for name, data in said.items() if data}
+    image.save(buffer, "PNG", compress_level=LEVEL, **options)
     return buffer.getvalue()

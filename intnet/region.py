@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 import rangecoder
-from intnet import backends, chunks, codec, container, tile_coding
+from intnet import backends, chunks, codec, container, planes, strips, tile_coding
 from intnet.container import Entry, Header
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.program import DTYPES, Array
@@ -21,7 +21,7 @@ def decode(
     models: Iterable[Model],
     area: Area,
     backend: str = "numba",
-    max_pixels: int = container.MAX_PIXELS,
+    max_pixels: int = container.DEFAULT_MAX_PIXELS,
 ) -> codec.Decoded:
     """Samples uint8 (rows, columns, 1 to 4) of an area of the picture, as `codec.decode` has them.
 
@@ -40,7 +40,7 @@ def decode(
     end = entries[-1].end
     header = header._replace(chunks=chunks.unpack(stream[end : end + chunk_bytes]))
     samples = Part(stream, header, entries, model, backend).samples(area)
-    transparency = codec.transparency_of(header)
+    transparency = planes.transparency_of(header)
     if transparency is not None:
         samples = np.concatenate([samples, transparency[area.slices][..., None]], 2)
     return codec.Decoded(samples, header)
@@ -69,7 +69,7 @@ class Part:
 
     def tensor_size(self, stride: int) -> Size:
         """Height and width of z or y."""
-        return codec.cells(self.size[0], stride), codec.cells(self.size[1], stride)
+        return strips.grid(self.size, stride)
 
     def tiles(self, area: Area, stride: int) -> Iterator[tuple[int, Area]]:
         """Numbers and areas of the tiles in an area that is made of whole tiles."""
@@ -84,7 +84,7 @@ class Part:
         cells = source(self.model.programs["synthesis"], area, self.tensor_size(Y_STRIDE))
         (x_hat,) = codec.run(self.model, "synthesis", self.y_hat(cells), self.backend)
         found = x_hat[area.within(cells.scaled(Y_STRIDE)).slices]
-        return np.ascontiguousarray(codec.luma(found) if self.header.grey else found)
+        return np.ascontiguousarray(planes.luma(found) if self.header.grey else found)
 
     def y_hat(self, area: Area) -> Array:
         """Of an area of y."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from intnet import chunks, codec, container, tile_coding
+from intnet import chunks, codec, container, planes, strips, tile_coding
 from intnet.container import Entry, Header
 from intnet.errors import StreamError
 from intnet.latents import Int32Array
@@ -39,7 +39,7 @@ def decode(
     stream: bytes,
     models: Iterable[Model],
     backend: str = "numba",
-    max_pixels: int = container.MAX_PIXELS,
+    max_pixels: int = container.DEFAULT_MAX_PIXELS,
 ) -> Salvaged:
     """Decode the tiles that are intact; the samples that they alone determine are exact.
 
@@ -77,9 +77,9 @@ def with_chunks(data: bytes, size: int, header: Header) -> tuple[Header, codec.P
     """The header with its chunks, a canvas with alpha; without both, and why, where damaged."""
     try:
         whole = header._replace(chunks=chunks.unpack(data[:size]))
-        pixels = codec.canvas(whole)
+        pixels = planes.canvas(whole)
     except StreamError as error:
-        return header, codec.canvas(header), str(error)
+        return header, planes.canvas(header), str(error)
     cut = f"stream, chunks: {len(data)} bytes, must be {size}" if len(data) != size else ""
     return whole, pixels, cut
 
@@ -89,7 +89,7 @@ def intact_z(
 ) -> tuple[Array, Lost]:
     """z, as near to 0 as may be where it is lost, and the tiles that lost it."""
     z_port = codec.port(model, "prior")
-    size = codec.cells(header.height, Z_STRIDE), codec.cells(header.width, Z_STRIDE)
+    size = strips.grid((header.height, header.width), Z_STRIDE)
     z = np.full((*size, z_port.channels), min(max(0, z_port.lo), z_port.hi), np.int32)
     lost: Lost = {}
     for number, area in enumerate(header.grid.areas(Z_STRIDE)):
@@ -142,7 +142,7 @@ def overlap(a: Area, b: Area) -> bool:
 
 def affected(model: Model, program: str, area: Area, header: Header, stride: int) -> Area:
     """What the outputs of a program compute from an area of its input, of stride pixels a cell."""
-    size = codec.cells(header.height, stride), codec.cells(header.width, stride)
+    size = strips.grid((header.height, header.width), stride)
     times = {"prior": Z_STRIDE // Y_STRIDE, "synthesis": Y_STRIDE}[program]
     rows, columns = (
         reached(model.programs[program], span, size, axis, times)

@@ -13,6 +13,7 @@ from spec_text import UnreadableError, numbers, parts, spaced
 from intnet import (
     backends,
     bounds,
+    chunks,
     conform_arith,
     container,
     model_file,
@@ -29,7 +30,18 @@ from rangecoder import tables as tables_
 
 CALL = re.compile(r"(\w+)\((.*)\)")
 # Names of constants in the text are those of the code.
-HOMES = (ports, bounds, container, model_file, model_frame, shapes, tables_, layout, reference)
+HOMES = (
+    ports,
+    bounds,
+    chunks,
+    container,
+    model_file,
+    model_frame,
+    shapes,
+    tables_,
+    layout,
+    reference,
+)
 
 
 def values_form(lines: list[str], backend: str) -> Iterator[str]:

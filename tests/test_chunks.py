@@ -77,6 +77,19 @@ def test_pictures_with_alpha(tiny: Model, backend: str, channels: int, tile: int
     np.testing.assert_array_equal(part.pixels, pixels[area.slices])
 
 
+@pytest.mark.parametrize("kind", [chunks.ICC, chunks.EXIF])
+def test_profile_and_exif_have_a_limit(tiny: Model, kind: bytes) -> None:
+    """4 MiB each, for encoder and decoder; other chunks have none."""
+    most, x = bytes(2**22), blocks(5, 5, 3)
+    stream = codec.encode(x, tiny, 0, ancillary=(Chunk(kind, most), Chunk(b"note", most + b"x")))
+    assert chunks.sizes(codec.decode(stream, [tiny]).header.chunks)[kind.decode()] == 2**22
+    name = kind.decode()
+    with pytest.raises(ValueError, match=f"ancillary: {name} of 4194305 bytes, at most 4194304"):
+        codec.encode(x, tiny, 0, ancillary=(Chunk(kind, most + b"x"),))
+    with pytest.raises(StreamError, match=f"chunk {name}: 4194305 bytes, at most 4194304"):
+        chunks.unpack(chunks.pack((Chunk(kind, most + b"x"),)))
+
+
 def test_slivers_have_a_side(tiny: Model) -> None:
     """With chunks a picture of one tile says its side, which has 16 bits."""
     x = blocks(1, 130, 4)

@@ -197,12 +197,14 @@ def test_alpha_profile_and_exif(folder):
     with Image.open("photo.png") as photo:
         photo.putalpha(photo.convert("L"))
         photo.save("alpha.png", icc_profile=b"profile", exif=exif)
-    call("encode", "alpha.png", "-o", "a.inic")
+    encoded = only_json(call("encode", "alpha.png", "-o", "a.inic", "--json"))
     info = only_json(call("info", "a.inic", "--json"))
     assert info["channels"] == 4
     assert info["chunks"].keys() == {"ALPH", "iccp", "exif"}
+    assert (encoded["channels"], encoded["chunks"]) == (4, info["chunks"])
     assert "iccp 7 bytes" in call("info", "a.inic").stdout
-    call("decode", "a.inic", "-o", "back.png")
+    decoded = only_json(call("decode", "a.inic", "-o", "back.png", "--json"))
+    assert decoded["chunks"] == info["chunks"]
     with Image.open("alpha.png") as before, Image.open("back.png") as after:
         assert before.getchannel("A").tobytes() == after.getchannel("A").tobytes()
         assert after.info["icc_profile"] == b"profile"
@@ -211,6 +213,49 @@ def test_alpha_profile_and_exif(folder):
     stripped = only_json(call("info", "s.inic", "--json"))
     assert stripped["chunks"].keys() == {"ALPH"}
     assert stripped["stream_bytes"] <= 9999
+
+
+def test_a_profile_too_large_needs_strip(folder, monkeypatch):
+    with Image.open("photo.png") as photo:
+        photo.save("large.tif", icc_profile=bytes(2**22 + 1))
+    refused("encode", "large.tif", "-o", "x.inic", because="ICC profile of 4194305 bytes, at most")
+    report = only_json(call("encode", "large.tif", "-o", "x.inic", "--strip", "--json"))
+    assert report["chunks"] == {}
+
+
+def test_ppm_is_written_in_rows(folder, picture, tiny):
+    """As PNG holds it; alpha, which it cannot, is refused before the work."""
+    reports = [
+        only_json(call("decode", "photo.inic", "-o", name, "--json")) for name in ("x.png", "x.ppm")
+    ]
+    assert reports[0]["pixel_sha256"] == reports[1]["pixel_sha256"]
+    np.testing.assert_array_equal(pictures.read("x.ppm"), pictures.read("x.png"))
+    call("decode", "photo.inic", "-o", "part.ppm", "--region", "1,2,30,40")
+    np.testing.assert_array_equal(pictures.read("part.ppm"), pictures.read("x.png")[2:42, 1:31])
+    Path("alpha.inic").write_bytes(codec.encode(np.dstack([picture, picture[..., :1]]), tiny))
+    refused("decode", "alpha.inic", "-o", "y.ppm", because="has alpha, which PPM cannot hold")
+    header, tiles = container.unpack(Path("photo.inic").read_bytes())
+    wrong = container.Stream(header._replace(pixel_crc=header.pixel_crc ^ 1), tiles)
+    Path("wrong.inic").write_bytes(container.pack(wrong))
+    refused("decode", "wrong.inic", "-o", "y.ppm", because="decoded samples have CRC")
+
+
+@pytest.mark.parametrize("setting", ["INTNET_SIMD", "INTNET_THREADS"])
+def test_wrong_settings(tmp_path, picture, setting, script, tiny_path):
+    """One line that names the variable and what is allowed."""
+    pictures.write(tmp_path / "photo.png", picture)
+    line = ("encode", "photo.png", "-o", "x.inic", "--model", tiny_path)
+    done = script(*line, cwd=tmp_path, env={**os.environ, setting: "nonsense"})
+    (error,) = done.stderr.decode().splitlines()
+    assert done.returncode == 1
+    assert error.startswith(f"intnet: error: {setting} is 'nonsense', must be ")
+    assert not (tmp_path / "x.inic").exists()
+
+
+def test_max_pixels_of_encode(folder):
+    refused("encode", "photo.png", "-o", "x.inic", "--max-pixels", 6299, because="90x70, at most")
+    call("encode", "photo.png", "-o", "x.inic", "--max-pixels", 6300)
+    call("encode", "photo.png", "-o", "x.inic", "--max-pixels", 2**30 + 1, code=2)
 
 
 def test_kmac_counts_by_hand(folder, tiny, tiny_path):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
+import zlib
 
 import numpy as np
 import pytest
 
 import rangecoder
-from intnet import codec, container, tile_coding
+from intnet import codec, container, region, salvage, strips, tile_coding
 from intnet.errors import IntnetError, ModelError, StreamError
 from intnet.model_file import Model
+from intnet.windows import Area
 
 BACKENDS = ("numpy", "numba")
 # 1: the smallest; 15, 17: around a latent; 64: a hyper-latent; 65: one more; 1x130: a sliver
@@ -84,12 +87,14 @@ def test_bad_pixels(tiny, bad):
         codec.encode(bad, tiny)
 
 
-@pytest.mark.parametrize("shape", [(2**24 + 1, 1, 3), (1, 2**24 + 1, 1), (2**14, 2**14 + 1, 3)])
+@pytest.mark.parametrize("shape", [(2**24 + 1, 1, 3), (1, 2**24 + 1, 1), (2**15, 2**15 + 1, 3)])
 def test_pictures_that_no_stream_can_say(tiny, shape, monkeypatch):
-    """Sides above 2**24 and more than 2**28 pixels are refused before any work."""
+    """Sides above 2**24 and more than 2**30 pixels are refused before any work."""
     monkeypatch.setattr(codec, "stream_of", None)  # a TypeError where it is called
     view = np.broadcast_to(np.zeros(1, np.uint8), shape)
-    with pytest.raises(ValueError, match=rf"{shape[1]}x{shape[0]}, must be .*(16777216|268435456)"):
+    with pytest.raises(
+        ValueError, match=rf"{shape[1]}x{shape[0]}, must be .*(16777216|1073741824)"
+    ):
         codec.encode(view, tiny)
 
 
@@ -138,6 +143,20 @@ def test_pixel_limit(tiny, picture):
         codec.decode(codec.encode(picture, tiny, 0), [tiny], max_pixels=100)
 
 
+@pytest.mark.parametrize("decode", [codec.decode, region.decode, salvage.decode])
+@pytest.mark.parametrize("tile", [0, 64])
+def test_more_pixels_than_the_default_must_be_asked_for(tiny, picture, decode, tile):
+    """2**28 by default, 2**30 for those who say so; neither allocates before it refuses."""
+    stream = bytearray(codec.encode(picture, tiny, 0, tile=tile))
+    stream[18:26] = struct.pack("<II", 2**14, 2**14 + 1)
+    stream[-4:] = struct.pack("<I", zlib.crc32(stream[:-4]))
+    area = (Area((0, 1), (0, 1)),) if decode is region.decode else ()
+    with pytest.raises(StreamError, match=r"16384x16385 pixels, limit 268435456 \(see --max-pixel"):
+        decode(bytes(stream), [tiny], *area)
+    with pytest.raises(StreamError, match=r"checksum|tiles need"):  # what is looked at next
+        decode(bytes(stream[:-1]), [tiny], *area, max_pixels=container.MAX_PIXELS)
+
+
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize(("height", "width", "channels"), [(200, 70, 3), (129, 1, 1), (65, 131, 3)])
 def test_strips_change_neither_stream_nor_pixels(
@@ -148,9 +167,9 @@ def test_strips_change_neither_stream_nor_pixels(
     rng = np.random.default_rng(height)
     x = np.kron(rng.integers(0, 256, (-(-height // 9), -(-width // 9), channels)),
                 np.ones((9, 9, 1)))[:height, :width].astype(np.uint8)  # fmt: skip
-    monkeypatch.setattr(codec, "STRIP", 2**40)
+    monkeypatch.setattr(strips, "STRIP", 2**40)
     whole = codec.encode(x, tiny, 40, backend, verify=True)
     pixels = codec.decode(whole, [tiny], backend).pixels
-    monkeypatch.setattr(codec, "STRIP", 1)
+    monkeypatch.setattr(strips, "STRIP", 1)
     assert codec.encode(x, tiny, 40, backend, verify=True) == whole
     np.testing.assert_array_equal(codec.decode(whole, [tiny], backend).pixels, pixels)

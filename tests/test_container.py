@@ -93,7 +93,7 @@ def with_field(offset: int, value: bytes) -> bytes:
     (with_field(18, bytes(4)), "width 0"),
     (with_field(22, bytes(4)), "height 0"),
     (with_field(18, b"\xff\xff\xff\xff"), "width 4294967295"),
-    (with_field(18, b"\xff\xff\xff\0"), "limit 268435456"),
+    (with_field(18, b"\xff\xff\xff\0\x41"), "limit 1073741824"),
     (with_field(26, b"\x07\0\0\0"), "z payload of 7 bytes, only 6"),
 ])  # fmt: skip
 def test_one_fault(bad, message):
@@ -108,15 +108,15 @@ def test_text_mode_damage():
         unpack(pack(EXAMPLE).replace(b"\r\n", b"\n"))
 
 
-@pytest.mark.parametrize("limit", [2**28, 2**28 + 1, 2**40, 2**64])
+@pytest.mark.parametrize("limit", [2**30, 2**30 + 1, 2**40, 2**64])
 def test_pixel_limit_of_the_format(limit):
-    """No caller can raise the limit of 2**28 pixels; below it, the caller's limit holds."""
-    sides = struct.pack("<II", 2**14, 2**14)
-    assert unpack(with_field(18, sides), limit).header.width == 2**14
-    with pytest.raises(StreamError, match=r"16384x16385 pixels, limit 268435456"):
-        unpack(with_field(18, struct.pack("<II", 2**14, 2**14 + 1)), limit)
-    with pytest.raises(StreamError, match=r"16384x16384 pixels, limit 268435455"):
-        unpack(with_field(18, sides), 2**28 - 1)
+    """No caller can raise the limit of 2**30 pixels; below it, the caller's limit holds."""
+    sides = struct.pack("<II", 2**15, 2**15)
+    assert unpack(with_field(18, sides), limit).header.width == 2**15
+    with pytest.raises(StreamError, match=r"32768x32769 pixels, limit 1073741824 pixels of the"):
+        unpack(with_field(18, struct.pack("<II", 2**15, 2**15 + 1)), limit)
+    with pytest.raises(StreamError, match=r"32768x32768 pixels, limit 1073741823 \(see --max"):
+        unpack(with_field(18, sides), 2**30 - 1)
 
 
 def with_head(offset: int, value: bytes) -> bytes:

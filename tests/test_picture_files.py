@@ -6,6 +6,8 @@ import io
 import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from intnet import files, pictures
+from intnet import chunks, files, pictures, pillow_limit
 from intnet.container import MAX_PIXELS
 from intnet.errors import PictureError
 
+pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\.")
 RGB = np.random.default_rng(0).integers(0, 256, (13, 17, 3), dtype=np.uint8)
 GREY = RGB[..., :1]
 
@@ -87,10 +90,10 @@ def test_alpha_is_exact(mode, channels, kind):
     got = pictures.from_bytes(encoded(image, kind, **options))
     np.testing.assert_array_equal(got, np.array(image))
     assert got.shape[2] == channels
-    again = pictures.from_bytes(pictures.to_bytes(pictures.Picture(got), "x.png"))
+    again = pictures.from_bytes(pictures.to_png(pictures.Picture(got), "x.png"))
     np.testing.assert_array_equal(again, got)
     with pytest.raises(PictureError, match=r"x\.ppm: the picture has alpha"):
-        pictures.to_bytes(pictures.Picture(got), "x.ppm")
+        pictures.write("x.ppm", got)
 
 
 @pytest.mark.parametrize("mode, options, channels", [
@@ -115,7 +118,7 @@ def test_profile_and_exif():
     kept = Image.Exif()
     kept.load(got.exif)
     assert dict(kept) == {0x10F: "camera"}
-    again = pictures.parse(pictures.to_bytes(got, "x.png"))
+    again = pictures.parse(pictures.to_png(got, "x.png"))
     assert (again.icc, again.exif) == (got.icc, got.exif)
     assert pictures.parse(encoded(IMAGE, "PNG"))[1:] == (b"", b"")
 
@@ -131,19 +134,46 @@ def test_exif_orientation_is_applied(orientation, turned):
     np.testing.assert_array_equal(pictures.from_bytes(data), turned)
 
 
+def frames(kind: str) -> bytes:
+    """Two pictures in a file."""
+    return encoded(IMAGE, kind, save_all=True, append_images=[Image.fromarray(RGB[::-1].copy())])
+
+
+def tiff_of_16_bits() -> bytes:
+    """RGB, which Pillow reads as 8 bits: a TIFF of 2 x 2 with its numbers made so."""
+    data = bytearray(encoded(Image.fromarray(np.zeros((2, 4, 3), np.uint8)), "TIFF"))
+    (at,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        tag, _, _, value = struct.unpack_from("<HHII", data, entry)
+        if tag == 256:
+            struct.pack_into("<I", data, entry + 8, 2)
+        if tag == 258:
+            struct.pack_into("<3H", data, value, 16, 16, 16)
+    return bytes(data)
+
+
 REFUSED = {
-    "I;16 with more than 8 bits": encoded(IMAGE.convert("I;16"), "PNG"),
-    "RGB with more than 8 bits": png(2, 2, 16, bytes(2 * 13)),
-    "I with more than 8 bits": b"P5 2 2 65535\n" + bytes(8),
-    "F with more than 8 bits": encoded(IMAGE.convert("F"), "TIFF"),
+    "mode I;16 with more than 8 bits": encoded(IMAGE.convert("I;16"), "PNG"),
+    "mode I;16 with more than 8 bits per": encoded(IMAGE.convert("I;16"), "TIFF"),
+    "mode RGB with more than 8 bits": png(2, 2, 16, bytes(2 * 13)),
+    "mode RGB with more than 8 bits per": b"P6 2 2 65535\n" + bytes(24),
+    "mode RGB with more than 8 bits per sample": tiff_of_16_bits(),
+    "mode I with more than 8 bits": b"P5 2 2 65535\n" + bytes(8),
+    "mode F with more than 8 bits": encoded(IMAGE.convert("F"), "TIFF"),
     "mode CMYK": encoded(IMAGE.convert("CMYK"), "JPEG"),
-    "2 frames": encoded(
-        IMAGE, "WEBP", save_all=True, append_images=[Image.fromarray(RGB[::-1].copy())]
-    ),
+    "mode CMYK; allowed": encoded(IMAGE.convert("CMYK"), "TIFF"),
+    "mode LAB": encoded(Image.new("LAB", (2, 2)), "TIFF"),
+    "2 frames, a single picture": frames("WEBP"),
+    "2 frames": frames("PNG"),
+    "2 frames, a": frames("TIFF"),
+    "not a picture that can be read; allowed: PNG": frames("GIF"),
     "zero-size picture": b"P6 0 5 255\n",
-    "at most 268435456 pixels": png(20000, 20000, 8, b""),
+    r"at most 268435456 pixels \(see --max-pixels": png(20000, 20000, 8, b""),
+    "at most 1073741824 pixels$": png(60000, 60000, 8, b""),
     "empty file": b"",
     "not a picture": b"hello, world",
+    "not a picture that": WHOLE["PNG"][:8],
 }
 
 
@@ -155,11 +185,82 @@ def test_refusal_names_file_and_cause(cause):
     assert str(caught.value).startswith("holiday.xyz: ")
 
 
-def test_too_large_is_refused_before_decoding():
-    """Even where Pillow itself would give up (twice its own limit)."""
-    assert MAX_PIXELS < 20000 * 20000
-    with pytest.raises(PictureError, match="too large"):
-        pictures.from_bytes(png(60000, 60000, 8, b""))
+def test_more_pixels_than_the_default_must_be_asked_for():
+    """Up to the limit of the format; what is asked next is whether the file is whole."""
+    data = png(20000, 20000, 8, b"")
+    with pytest.raises(PictureError, match="truncated"):
+        pictures.parse(data, max_pixels=20000 * 20000)
+    with pytest.raises(PictureError, match="20000x20000, at most 399999999 pixels"):
+        pictures.parse(data, max_pixels=20000 * 20000 - 1)
+    assert MAX_PIXELS >= 30000 * 30000
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_the_limit_of_pillow_is_not_ours(kind, monkeypatch):
+    """Ours is higher. Theirs is one for the whole process, and stays what it was."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 13 * 17 // 2 - 1)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(io.BytesIO(WHOLE[kind]))
+    assert pictures.from_bytes(WHOLE[kind]).shape == RGB.shape
+    with pillow_limit.lifted():
+        with ThreadPoolExecutor(4) as pool:  # one that leaves first does not bring it back
+            shapes = pool.map(lambda _: pictures.from_bytes(WHOLE[kind]).shape, range(20))
+        assert set(shapes) == {RGB.shape}
+        assert Image.MAX_IMAGE_PIXELS is None
+    assert Image.MAX_IMAGE_PIXELS == 13 * 17 // 2 - 1
+    with pytest.raises(PictureError):
+        pictures.from_bytes(WHOLE[kind][:40])
+    assert Image.MAX_IMAGE_PIXELS == 13 * 17 // 2 - 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_progressive_jpeg(mode):
+    """The samples that Pillow gives, as for any JPEG."""
+    data = encoded(IMAGE.convert(mode), "JPEG", progressive=True)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.info["progressive"]
+        want = np.array(image)
+    np.testing.assert_array_equal(pictures.from_bytes(data), want.reshape(13, 17, -1))
+
+
+def test_previews_behind_a_jpeg_are_passed_over():
+    """As phones write them (MPO)."""
+    data = frames("MPO")
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.n_frames) == ("MPO", 2)
+        want = np.array(image)
+    np.testing.assert_array_equal(pictures.from_bytes(data), want)
+
+
+@pytest.mark.parametrize(
+    "header", [b"P6\n17 13\n255\n", b"P6 17 13 255 ", b"P6\t\n17\r13 \n 255\r"]
+)
+@pytest.mark.parametrize("colours", [RGB, GREY])
+def test_large_ppm_is_mapped(header, colours, tmp_path, monkeypatch):
+    """Not read; a cut one is refused, as is one above the limit, and comments are Pillow's."""
+    monkeypatch.setattr(pictures, "MAPPED", 0)
+    kind, path = header.replace(b"6", b"5") if colours is GREY else header, tmp_path / "x"
+    path.write_bytes(kind + colours.tobytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read", lambda _: pytest.fail("read as a whole"))
+        np.testing.assert_array_equal(pictures.read(path), colours)
+        with pytest.raises(PictureError, match="17x13, at most 220 pixels"):
+            pictures.read(path, 220)
+        path.write_bytes(kind + colours.tobytes()[:-1])
+        with pytest.raises(PictureError, match=r"x: truncated picture, \d+ bytes, must be \d+"):
+            pictures.read(path)
+    path.write_bytes(kind[:2] + b" # a comment\n" + kind[2:] + colours.tobytes())
+    np.testing.assert_array_equal(pictures.read(path), colours)
+
+
+def test_what_no_stream_can_hold_is_refused():
+    """ICC profile and EXIF of more than 4 MiB, by name."""
+    most = bytes(chunks.MAX_ANCILLARY)
+    whole = pictures.ancillary(pictures.Picture(RGB, most, most), "x")
+    assert [len(data) for _, data in whole] == [2**22, 2**22]
+    for name, parts in (("ICC profile", (most + b"x", b"")), ("EXIF", (b"", most + b"x"))):
+        with pytest.raises(PictureError, match=rf"x: {name} of 4194305 bytes, at most 4194304; --"):
+            pictures.ancillary(pictures.Picture(RGB, *parts), "x")
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -241,6 +342,35 @@ def test_new_files_follow_umask(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """By the next that writes the same file; what others write now stays."""
+    left, others = tmp_path / f".x.0123456789abcdef{files.SUFFIX}", tmp_path / ".y.0.tmp"
+    left.touch()
+    others.touch()
+    with files.writing(tmp_path / "x") as first:
+        assert not left.exists()
+        first.write(b"first")
+        files.write(tmp_path / "x", b"second")
+        assert (tmp_path / "x").read_bytes() == b"second"
+    assert (tmp_path / "x").read_bytes() == b"first"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".y.0.tmp", "x"]
+
+
+def test_a_file_taken_for_an_abandoned_one_is_made_again(tmp_path, monkeypatch):
+    """A process that writes the same target may remove it before it is locked."""
+    lock, taken = files.fcntl.flock, []
+
+    def late(file, how):
+        if not taken:
+            taken.append(file.name)
+            Path(file.name).unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    files.write(tmp_path / "x", b"new")
+    assert taken and (tmp_path / "x").read_bytes() == b"new"
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path):

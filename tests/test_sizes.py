@@ -11,7 +11,7 @@ import sample_programs as make
 from model_parts import MINIMAL, zeros
 
 import rangecoder
-from intnet import codec, container, model_file, tile_coding
+from intnet import codec, container, model_file, strips, tile_coding
 from intnet.errors import ModelError
 from intnet.model_file import Model
 from intnet.program import Conv, ConvTranspose, Crop, DepthToSpace, Op, Pad, Port, Program, Slice
@@ -154,7 +154,7 @@ def test_mean_and_index_of_unlike_reach(backend: str, monkeypatch: pytest.Monkey
     x = np.random.default_rng(5).integers(0, 256, (300, 70, 3)).astype(np.uint8)
     whole = codec.encode(x, model, backend=backend, verify=True)
     pixels = codec.decode(whole, [model], backend).pixels
-    monkeypatch.setattr(codec, "STRIP", 1)
+    monkeypatch.setattr(strips, "STRIP", 1)
     assert codec.encode(x, model, backend=backend, verify=True) == whole
     np.testing.assert_array_equal(codec.decode(whole, [model], backend).pixels, pixels)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rangecoder
-from intnet import codec, container, tile_coding, tiles
+from intnet import codec, container, strips, tile_coding, tiles
 from intnet.errors import StreamError
 from intnet.model_file import Model
 
@@ -35,7 +35,7 @@ def test_tiles_change_no_sample(
     channels: int, tile: int, shape: tuple[int, int],
 ) -> None:  # fmt: skip
     """Whatever the tiles, strips and backends, the samples are those of one tile."""
-    monkeypatch.setattr(codec, "STRIP", strip)
+    monkeypatch.setattr(strips, "STRIP", strip)
     x = blocks(height, width, channels)
     whole = codec.encode(x, tiny, 40, backend, verify=True, tile=0)
     tiled = codec.encode(x, tiny, 40, backend, verify=True, tile=tile)

@@ -13,16 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+from intnet.errors import SettingError
+
 GRAIN = 1 << 17  # multiply-accumulates that are worth waking a thread for: about 10 microseconds
 CHUNK = 1 << 22  # those that are worth a call of a kernel from Python
 SHARES = 4  # chunks for each thread: one that was woken late, or is slowed down, takes fewer
 
 
 def thread_count() -> int:
-    """INTNET_THREADS, or every processor. Raises ValueError unless it is a whole number >= 1."""
+    """INTNET_THREADS, or every processor. Raises SettingError unless it is a whole number >= 1."""
     text = os.environ.get("INTNET_THREADS") or str(os.cpu_count() or 1)
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= 1024):
-        raise ValueError(f"INTNET_THREADS is {text!r:.40}, must be an integer in 1..1024")
+        raise SettingError(f"INTNET_THREADS is {text!r:.40}, must be an integer in 1..1024")
     return int(text)
 
 

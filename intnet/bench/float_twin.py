@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import codec, container, tile_coding
+from intnet import codec, container, planes, tile_coding
 from intnet.bench.peers import NotInstalledError, need
 from intnet.bench.verbs import Verbs
 from intnet.model_file import Z_STRIDE, Model
@@ -69,7 +69,7 @@ class Twin:
         """Samples to two payloads; their length."""
         torch, net = self.torch, self.net
         with torch.inference_mode():
-            x = torch.from_numpy(np.array(codec.padded(pixels, 0, Z_STRIDE * coded.z_shape[0])))
+            x = torch.from_numpy(np.array(planes.padded(pixels, 0, Z_STRIDE * coded.z_shape[0])))
             y = net.analysis(x[None].movedim(-1, 1).float() / 255 - net.pixel_offset)
             z = net.hyper_analysis(y).round()
             mean, tables = self.prior(z, coded)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import backends, codec, context
+from intnet import backends, codec, context, strips
 from intnet.bench.coder import scales, tables_of
 from intnet.bench.verbs import Verbs
 from intnet.context import FEATURES, Y_HAT, Coding
@@ -32,7 +32,7 @@ Kind = type[Conv] | type[ConvTranspose]
 
 def verbs(pixels: codec.Pixels) -> Verbs:
     """The prior alone, without transforms, of a picture as large as these pixels."""
-    prior = Prior(*(codec.cells(side, Z_STRIDE) for side in pixels.shape[:2]))
+    prior = Prior(*(strips.cells(side, Z_STRIDE) for side in pixels.shape[:2]))
     payloads = prior.encode()
     if not np.array_equal(prior.decode(payloads), prior.y_hat):
         raise AssertionError("bench serial: decoded latents differ from those encoded")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from intnet import files
+from intnet import container, files
 from intnet.errors import IntnetError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -32,6 +32,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 Output = Annotated[str, typer.Option("--output", "-o", help="File to write; - is stdout.")]
 BackendOption = Annotated[
     Backend, typer.Option("--backend", help="numba is fast, numpy the reference; same bytes.")
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option("--max-pixels", min=1, max=container.MAX_PIXELS, help="Refuse larger pictures."),
 ]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A .inm file or a shipped model's name.")

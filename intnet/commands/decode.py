@@ -13,8 +13,13 @@ from intnet.commands import common
 from intnet.commands.encode import described, summary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from intnet.codec import Decoded
+    from intnet.container import Header
     from intnet.model_file import Model
+
+ICC_AND_EXIF = chunks.ICC, chunks.EXIF
 
 
 @common.verb
@@ -25,9 +30,7 @@ def decode(
     ],
     model: common.ModelOption = None,
     backend: common.BackendOption = common.Backend.numba,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, max=container.MAX_PIXELS, help="Refuse larger pictures.")
-    ] = container.MAX_PIXELS,
+    max_pixels: common.MaxPixels = container.DEFAULT_MAX_PIXELS,
     region: Annotated[
         str | None,
         typer.Option(metavar="X,Y,W,H", help="This part of the picture, from the tiles it needs."),
@@ -66,15 +69,20 @@ def decode(
     loaded = model_file.load(path)
     started = time.perf_counter()
     with common.busy(f"decoding {files.label(stream)}", header.width * header.height):
-        found = decoded(data, loaded, backend.value, max_pixels, area, salvage=salvage)
-    (pixels, header), lost = found
+        lost: dict[str, str] = {}
+        if pictures.in_rows(output) and not (region or salvage):
+            header, digest = decoded_in_rows(data, loaded, backend.value, max_pixels, output)
+        else:
+            found = decoded(data, loaded, backend.value, max_pixels, area, salvage=salvage)
+            (pixels, header), lost = found
+            icc, exif = (chunks.of_type(header.chunks, kind) or b"" for kind in ICC_AND_EXIF)
+            pictures.write(output, pixels, icc, exif)
+            digest = hashlib.sha256(pixels.data).hexdigest()
     seconds = time.perf_counter() - started
-    said = (chunks.of_type(header.chunks, kind) or b"" for kind in (chunks.ICC, chunks.EXIF))
-    pictures.write(output, pixels, *said)
     report = described(header, len(data), loaded, seconds) | {
         "backend": backend.value,
         "verified": header.pixel_crc is not None,
-        "pixel_sha256": hashlib.sha256(pixels.data).hexdigest(),
+        "pixel_sha256": digest,
     }
     if region:
         report["region"] = area
@@ -88,6 +96,25 @@ def decode(
             common.say(f"lost: {why}")
     if lost:
         raise typer.Exit(common.FAILED)
+
+
+def decoded_in_rows(
+    data: bytes, model: Model, backend: str, max_pixels: int, output: str
+) -> tuple[Header, str]:
+    """Write a PPM or PGM without holding the picture; its header and the SHA-256 of its samples."""
+    from intnet import codec, pictures
+
+    header, strips = codec.decode_strips(data, [model], backend, max_pixels)
+    digest = hashlib.sha256()
+
+    def hashed() -> Iterator[codec.Pixels]:
+        for rows in strips:
+            digest.update(rows.data)
+            yield rows
+
+    shape = header.height, header.width, header.channels
+    pictures.write_rows(output, shape, hashed())
+    return header, digest.hexdigest()
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:

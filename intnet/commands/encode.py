@@ -45,10 +45,13 @@ def encode(
             min=0, help="Pixels along a side of what is coded on its own, a multiple of 64; 0: all."
         ),
     ] = tiles.DEFAULT,
+    max_pixels: common.MaxPixels = container.DEFAULT_MAX_PIXELS,
     strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile and EXIF.")] = False,
     as_json: common.Json = False,
 ) -> None:
-    """Encode a picture: 8-bit grey or RGB, 1x1 to 268 megapixels.
+    """Encode a picture: 8-bit grey or RGB, 1x1 to 268 megapixels, with --max-pixels to 1073.
+
+    Large PPM and PGM files are read strip by strip; others are held in memory.
 
     Alpha is kept without loss. ICC profile and EXIF are kept; orientation is applied.
 
@@ -67,17 +70,17 @@ def encode(
 
     from intnet import pictures, shipped
 
-    pixels, icc, exif = pictures.load(picture)
+    found = pictures.load(picture, max_pixels)
+    pixels = found.pixels
+    ancillary = () if strip else pictures.ancillary(found, files.label(picture))
     loaded = shipped.load(model)
     started = time.perf_counter()
     with common.busy(f"encoding {files.label(picture)}", pixels.shape[0] * pixels.shape[1]):
-        said = () if strip else ((chunks.ICC, icc), (chunks.EXIF, exif))
-        ancillary = tuple(chunks.Chunk(kind, data) for kind, data in said if data)
         how = How(loaded, backend.value, verify, tile, ancillary)
         stream = coded(pixels, how, quality, target_bpp, max_bytes)
     seconds = time.perf_counter() - started
     files.write(output, stream)
-    header = container.peek(stream)
+    header = container.unpack(stream).header
     report = described(header, len(stream), loaded, seconds) | {
         "backend": backend.value,
         "verified": verify,
@@ -131,6 +134,7 @@ def described(header: Header, size: int, model: Model, seconds: float) -> dict[s
         "width": header.width,
         "height": header.height,
         "channels": header.channels,
+        "chunks": chunks.sizes(header.chunks),
         "quality": header.quality,
         "model": model.name,
         "model_id": header.model_id.hex(),

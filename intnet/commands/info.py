@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from intnet import container, files, model_header, shipped, tiles
+from intnet import chunks, container, files, model_header, shipped, tiles
 from intnet.commands import common
 from intnet.errors import IntnetError, ModelError
 
@@ -58,7 +58,7 @@ def of_stream(data: bytes) -> dict[str, Any]:
         "bpp": round(8 * len(data) / (header.width * header.height), 6),
         "format": f"{container.MAJOR}.{header.minor}",
         "tiles": tiles_of(header),
-        "chunks": {chunk.type.decode(): len(chunk.data) for chunk in header.chunks},
+        "chunks": chunks.sizes(header.chunks),
         "z_bytes": sum(len(tile.z) for tile in stream.tiles),
         "y_bytes": sum(len(tile.y) for tile in stream.tiles),
         "pixel_crc": crc,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from intnet import codec
+from intnet import codec, planes
 from intnet.model_file import Z_STRIDE, Model
 from intnet.program import Array
 from intnet.training import entropy
@@ -41,7 +41,7 @@ def picture(pixels: codec.Pixels, model: Model, floats: MeanScaleHyperprior) -> 
     """One picture through both encoders. pixels: uint8 (h, w, 3)."""
     analysed = codec.analyse(pixels, model)
     h, w, _ = analysed.y.shape
-    padded = np.array(codec.padded(pixels, 0, Z_STRIDE * len(analysed.z)))
+    padded = np.array(planes.padded(pixels, 0, Z_STRIDE * len(analysed.z)))
     x = torch.from_numpy(padded)[None].movedim(-1, 1).float() / 255
     y = floats.analysis((x - floats.pixel_offset) * floats.pixel_scale)[0].movedim(0, -1)
     return Picture(analysed.z, np.ascontiguousarray(y[:h, :w].numpy()), analysed.y)

@@ -15,6 +15,8 @@ from types import ModuleType
 
 import llvmlite.binding as llvm
 
+from intnet.errors import SettingError
+
 # Best first; all features of LLVM's names must be there.
 FEATURES = {
     "vnni512": ("avx512f", "avx512bw", "avx512vl", "avx512vnni"),
@@ -63,16 +65,16 @@ def available() -> list[str]:
 def chosen() -> str:
     """INTNET_SIMD or the best one.
 
-    Raises ValueError for a name that is unknown or that this processor cannot run.
+    Raises SettingError for a name that is unknown or that this processor cannot run.
     """
     name = os.environ.get("INTNET_SIMD")
     if not name:
         return available()[0]
     if name not in FEATURES:
-        raise ValueError(f"INTNET_SIMD is {name!r:.40}, must be one of {', '.join(FEATURES)}")
+        raise SettingError(f"INTNET_SIMD is {name!r:.40}, must be one of {', '.join(FEATURES)}")
     if name not in available():
         missing = ", ".join(sorted(set(FEATURES[name]).difference(features())))
-        raise ValueError(f"INTNET_SIMD is {name!r}, but this processor lacks {missing}; "
+        raise SettingError(f"INTNET_SIMD is {name!r}, but this processor lacks {missing}; "
                          f"it can run {', '.join(available())}")  # fmt: skip
     return name
 
