@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import model_frame, program_json
+from intnet import files, model_frame, program_json
 from intnet.bounds import Bound, prove
 from intnet.errors import ModelError
 from intnet.ports import Ports, check_range, check_tensor, infer, require
@@ -141,10 +141,8 @@ def reproducible(data: bytes) -> bytes:
 
 
 def save(model: Model, path: Path) -> None:
-    """Write to a temporary file, then rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(to_bytes(model))
-    temporary.replace(path)
+    """Write the file whole or not at all. Raises OSError."""
+    files.write(path, to_bytes(model))
 
 
 def load(path: Path) -> Model:

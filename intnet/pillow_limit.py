@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 
@@ -31,3 +32,14 @@ def lifted() -> Iterator[None]:
             _Lifted.users -= 1
             if not _Lifted.users:
                 Image.MAX_IMAGE_PIXELS = _Lifted.limit
+
+
+def _restore() -> None:
+    """A fork inherits no threads, and neither their locks nor what they lifted."""
+    _Lifted.lock = threading.Lock()
+    if _Lifted.users:
+        _Lifted.users, Image.MAX_IMAGE_PIXELS = 0, _Lifted.limit
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_restore)

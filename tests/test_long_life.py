@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_golden_files_are_what_they_were(line: dict[str, Any]) -> None:
     data = (ROOT / line["file"]).read_bytes()
     assert hashlib.sha256(data).hexdigest() == line["file_sha256"]
     assert golden.version_of(data, tables=line["version"].startswith("tables")) == line["version"]
-    assert datetime.date.fromisoformat(line["since"]) >= datetime.date(2026, 11, 24)
+    assert dt.date.fromisoformat(line["since"]) >= dt.date(2026, 11, 24)
     assert any(pin["file"] == line.get("model", line["file"]) for pin in LINES)  # its model is one
 
 

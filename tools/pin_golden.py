@@ -12,7 +12,7 @@ read and has none.
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import hashlib
 import json
 import sys
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     data = chosen.file.read_bytes()
     line = {
         "version": version_of(data, tables=chosen.tables),
-        "since": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "since": dt.datetime.now(dt.UTC).date().isoformat(),
         "file": chosen.file.resolve().relative_to(ROOT).as_posix(),
         "file_sha256": hashlib.sha256(data).hexdigest(),
     }
