@@ -1,0 +1,133 @@
+"""A process that is stopped, at whatever moment, leaves no file or a whole one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BIN, ROOT
+from PIL import Image
+
+from intnet import pictures, selftest, shipped
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, default_model: object) -> Path:
+    """A folder with a picture of 6 megapixels, and its stream: a second or more of work."""
+    folder = tmp_path_factory.mktemp("large")
+    sample = pictures.read(selftest.sample_path())
+    Image.fromarray(np.tile(sample, (5, 6, 1))[:2000, :3000]).save(folder / "large.ppm")
+    line = [BIN / "intnet", "encode", folder / "large.ppm", "-o", folder / "large.inic"]
+    subprocess.run(line, check=True, capture_output=True)
+    return folder
+
+
+def stopped(
+    line: list[object], number: signal.Signals, when: Callable[[], bool]
+) -> tuple[int, str]:
+    """Exit code and stderr of a verb that gets a signal as soon as `when`, unless it has ended."""
+    command = [str(BIN / "intnet"), *map(str, line)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not when():
+            time.sleep(0.005)
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    begun = time.monotonic()
+    return lambda: time.monotonic() - begun >= seconds
+
+
+def in_time(code: int, errors: str, number: signal.Signals) -> None:
+    """The code of the signal, and no traceback once our code runs; or the default, before."""
+    if code == SIGNALS[number]:
+        expected = ["intnet: interrupted"] if number == signal.SIGINT else []
+        assert errors.splitlines() in ([], expected)
+    else:
+        assert code == -number, errors
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_while_the_file_is_written(large: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """A picture of rows is there in part for as long as decoding takes, under another name."""
+    line = ["decode", large / "large.inic", "-o", tmp_path / "x.ppm"]
+    code, errors = stopped(line, number, lambda: any(tmp_path.iterdir()))
+    assert (code, list(tmp_path.iterdir())) == (SIGNALS[number], [])
+    in_time(code, errors, number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_old_file_stays(large: Path, tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "x.ppm").write_bytes(b"old")
+    line = ["decode", large / "large.inic", "-o", tmp_path / "x.ppm"]
+    code, _ = stopped(line, number, lambda: len(list(tmp_path.iterdir())) > 1)
+    assert code == SIGNALS[number]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+MOMENTS = [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 1.2, 1.6, 2.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("verb", ["encode", "decode", "convert"])
+def test_at_several_moments(large: Path, tmp_path: Path, verb: str, number: signal.Signals) -> None:
+    """From the start of Python to the end of the work."""
+    checkpoint = ROOT / "models" / f"{shipped.DEFAULT}.safetensors"
+    lines: dict[str, list[object]] = {
+        "encode": ["encode", large / "large.ppm", "-o", tmp_path / "x.inic"],
+        "decode": ["decode", large / "large.inic", "-o", tmp_path / "x.png"],
+        "convert": ["convert", checkpoint, "-o", tmp_path / "x.inm"],
+    }
+    ended = 0
+    for seconds in (4 * t for t in MOMENTS) if verb == "convert" else MOMENTS:
+        code, errors = stopped(lines[verb], number, after(seconds))
+        if code == 0:
+            (whole,) = tmp_path.iterdir()
+            whole.unlink()
+            continue
+        in_time(code, errors, number)
+        assert list(tmp_path.iterdir()) == []
+        ended += 1
+    assert ended > 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="abandoned files are found by flock")
+def test_kill_9(large: Path, tmp_path: Path) -> None:
+    """At random moments: never a part under the final name, and the next run clears the rest."""
+    rng, left = random.Random(0), 0
+    want = (large / "large.inic").read_bytes()
+    name = tmp_path / "x.ppm"
+    subprocess.run([BIN / "intnet", "decode", large / "large.inic", "-o", name], check=True)
+    whole = name.read_bytes()
+    name.unlink()
+    for _ in range(20):
+        stopped(["decode", large / "large.inic", "-o", name], signal.SIGKILL, after(rng.random()))
+        assert not name.exists() or name.read_bytes() == whole
+        left += any(path != name for path in tmp_path.iterdir())
+        name.unlink(missing_ok=True)
+        stream = tmp_path / "x.inic"
+        line = ["encode", large / "large.ppm", "-o", stream]
+        stopped(line, signal.SIGKILL, after(2 * rng.random()))
+        assert not stream.exists() or stream.read_bytes() == want
+    assert left > 2
+    for line in (["decode", large / "large.inic", "-o", name],
+                 ["encode", large / "large.ppm", "-o", tmp_path / "x.inic"]):  # fmt: skip
+        subprocess.run([BIN / "intnet", *line], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.inic", "x.ppm"]
