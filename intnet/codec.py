@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 import rangecoder
-from intnet import alpha, backends, chunks, container, planes, tile_coding, tiles
+from intnet import alpha, backends, chunks, container, memory, planes, tile_coding, tiles
 from intnet.backends.execute import Stream
 from intnet.chunks import Chunk, Chunks
 from intnet.errors import ModelError, StreamError
 from intnet.latents import Int32Array
+from intnet.limits import DEFAULT, Limits
 from intnet.model_file import PROGRAMS, QUALITIES, Y_STRIDE, Z_STRIDE, Model, check_size
 from intnet.program import DTYPES, Array, Port
 from intnet.strips import aligned, cells, input_sizes, rows_of, strip_rows
@@ -303,13 +304,14 @@ def decode(
     stream: bytes,
     models: Iterable[Model],
     backend: str = "numba",
-    max_pixels: int = container.DEFAULT_MAX_PIXELS,
+    limits: Limits = DEFAULT,
 ) -> Decoded:
     """Stream to samples. Raises StreamError for anything that `encode` would not have written.
 
-    Raises ModelError where the model is not at hand or does not fit this size of picture.
+    Raises ModelError where the model is not at hand or does not fit this size of picture,
+    StreamError or IntnetError where the picture exceeds the limits.
     """
-    header, strips = decode_strips(stream, models, backend, max_pixels)
+    header, strips = decode_strips(stream, models, backend, limits)
     pixels, done = planes.canvas(header), 0
     for rows in strips:
         pixels[done : done + len(rows), :, : rows.shape[2]] = rows
@@ -321,14 +323,15 @@ def decode_strips(
     stream: bytes,
     models: Iterable[Model],
     backend: str = "numba",
-    max_pixels: int = container.DEFAULT_MAX_PIXELS,
+    limits: Limits = DEFAULT,
 ) -> tuple[container.Header, Iterator[Pixels]]:
     """The header, and rows of colours (rows, w, 1 or 3) from top to bottom, as `decode` has them.
 
     Raises as that does, some of it from the iterator: only at its end all has been checked.
     """
-    parsed = container.unpack(stream, max_pixels)
+    parsed = container.unpack(stream, limits)
     model = choose(models, parsed.header.model_id)
+    memory.check_decoding(model, parsed.header, len(stream), backend, limits)
     return parsed.header, checked(decoded_strips(parsed, model, backend), parsed.header.pixel_crc)
 
 

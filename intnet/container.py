@@ -40,6 +40,7 @@ from typing import NamedTuple
 from intnet import chunks
 from intnet.chunks import Chunks
 from intnet.errors import StreamError
+from intnet.limits import FORMAT, Limits
 from intnet.tiles import MAX_SIDE as MAX_TILE
 from intnet.tiles import Grid
 
@@ -48,7 +49,6 @@ MAJOR, MINOR, MINOR_TILED = 1, 1, 2
 GREY, PIXEL_CRC, CHUNKS = 1, 2, 4
 QUALITIES = 64
 MAX_PIXELS = 2**30
-DEFAULT_MAX_PIXELS = 2**28  # what users must ask for to exceed; the format allows more
 MAX_SIDE = 2**24
 FIXED = struct.Struct("<6sBB8sBBII")
 TILE_SIDE = struct.Struct("<H")
@@ -142,21 +142,21 @@ def sealed(data: bytes) -> bytes:
     return data + U32.pack(zlib.crc32(data))
 
 
-def unpack(data: bytes, max_pixels: int = MAX_PIXELS) -> Stream:
+def unpack(data: bytes, limits: Limits = FORMAT) -> Stream:
     """Parse and check everything that can be checked without the model.
 
-    max_pixels: the caller's own limit; that of the format, MAX_PIXELS, holds in any case.
+    limits: the caller's own; those of the format hold in any case.
     Raises StreamError; nothing is allocated beyond slices of data.
     """
     tiled = minor_version(data) == MINOR_TILED
-    return (unpack_tiles if tiled else unpack_whole)(data, max_pixels)
+    return (unpack_tiles if tiled else unpack_whole)(data, limits)
 
 
-def peek(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
+def peek(data: bytes, limits: Limits = FORMAT) -> Header:
     """The header alone; of version 1.2, whatever became of the payloads. Raises StreamError."""
     if minor_version(data) == MINOR_TILED:
-        return unpack_head(data, max_pixels)[0]
-    return unpack_whole(data, max_pixels).header
+        return unpack_head(data, limits)[0]
+    return unpack_whole(data, limits).header
 
 
 def minor_version(data: bytes) -> int:
@@ -176,11 +176,12 @@ def minor_version(data: bytes) -> int:
     return minor
 
 
-def unpack_whole(data: bytes, max_pixels: int) -> Stream:
+def unpack_whole(data: bytes, limits: Limits) -> Stream:
     """Versions 1.0 and 1.1."""
     body = data[: -U32.size]
     check_crc("stream", body, U32.unpack(data[-U32.size :])[0])
-    header, start = read_header(body, 0, FIXED.size + U32.size, max_pixels)
+    header, start = read_header(body, 0, FIXED.size + U32.size)
+    limits.check_size(header.width, header.height, len(data))
     (z_bytes,) = U32.unpack_from(body, FIXED.size)
     if start + z_bytes > len(body):
         available = len(body) - start
@@ -188,9 +189,9 @@ def unpack_whole(data: bytes, max_pixels: int) -> Stream:
     return Stream(header, [Tile(body[start : start + z_bytes], body[start + z_bytes :])])
 
 
-def unpack_tiles(data: bytes, max_pixels: int) -> Stream:
+def unpack_tiles(data: bytes, limits: Limits) -> Stream:
     """Version 1.2."""
-    header, entries, chunk_bytes = unpack_head(data, max_pixels)
+    header, entries, chunk_bytes = unpack_head(data, limits)
     needed = entries[-1].end + chunk_bytes
     if needed != len(data):
         raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
@@ -200,10 +201,11 @@ def unpack_tiles(data: bytes, max_pixels: int) -> Stream:
     return Stream(header._replace(chunks=found), [Tile(*pair) for pair in zip(z, y, strict=True)])
 
 
-def unpack_head(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[Header, list[Entry], int]:
+def unpack_head(data: bytes, limits: Limits = FORMAT) -> tuple[Header, list[Entry], int]:
     """Header, entries and bytes of chunks of version 1.2, whatever follows. Raises StreamError."""
     (side,) = TILE_SIDE.unpack_from(data, FIXED.size)
-    header, start = read_header(data, side, FIXED.size + TILE_SIDE.size, max_pixels)
+    header, start = read_header(data, side, FIXED.size + TILE_SIDE.size)
+    limits.check_size(header.width, header.height, len(data))
     if not 1 <= side <= MAX_TILE:
         raise StreamError(f"stream: tiles of {side} units, must be in 1..{MAX_TILE}")
     chunk_bytes = 0
@@ -238,10 +240,10 @@ def check_crc(what: str, data: bytes, crc: int) -> None:
         raise StreamError(f"{what}: checksum {got:08x}, must be {crc:08x}; damaged or truncated")
 
 
-def read_header(data: bytes, tile: int, at: int, max_pixels: int) -> tuple[Header, int]:
+def read_header(data: bytes, tile: int, at: int) -> tuple[Header, int]:
     """The header, checked, and where it ends; at: where the CRC of the samples would be."""
     _, _, minor, model_id, flags, quality, width, height = FIXED.unpack_from(data)
-    check_header(flags, quality, width, height, max_pixels, minor)
+    check_header(flags, quality, width, height, minor)
     if not flags & PIXEL_CRC:
         return Header(model_id, quality, width, height, bool(flags & GREY), None, minor, tile), at
     need_room(data, at + U32.size, "the CRC of the samples")
@@ -256,10 +258,8 @@ def need_room(data: bytes, end: int, what: str) -> None:
         raise StreamError(f"stream: {len(data)} bytes, {what} need {end}")
 
 
-def check_header(
-    flags: int, quality: int, width: int, height: int, max_pixels: int, minor: int
-) -> None:
-    """Reserved bits, ranges and the size limit."""
+def check_header(flags: int, quality: int, width: int, height: int, minor: int) -> None:
+    """Reserved bits, ranges and the format's size limit."""
     allowed = GREY | PIXEL_CRC | CHUNKS * (minor == MINOR_TILED)
     if flags & ~allowed:
         raise StreamError(f"stream: flags {flags:#04x}, bits other than {allowed:#04x} must be 0")
@@ -272,5 +272,3 @@ def check_header(
         raise StreamError(
             f"stream: {width}x{height} pixels, limit {MAX_PIXELS} pixels of the format"
         )
-    if width * height > max_pixels:
-        raise StreamError(f"stream: {width}x{height} pixels, limit {max_pixels} (see --max-pixels)")

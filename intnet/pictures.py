@@ -16,8 +16,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from intnet import chunks, files, pillow_limit, pnm
-from intnet.container import DEFAULT_MAX_PIXELS, MAX_PIXELS, MAX_SIDE
+from intnet.container import MAX_PIXELS, MAX_SIDE
 from intnet.errors import PictureError
+from intnet.limits import DEFAULT
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -45,7 +46,7 @@ class Picture(NamedTuple):
     exif: bytes = b""
 
 
-def read(source: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
+def read(source: str | Path, max_pixels: int = DEFAULT.pixels) -> Pixels:
     """Samples uint8 (h, w, 1 to 4) of a file or, for '-', of stdin, turned as EXIF says.
 
     Raises PictureError for anything else than an 8-bit grey or RGB picture of at most max_pixels,
@@ -55,7 +56,7 @@ def read(source: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
     return load(source, max_pixels).pixels
 
 
-def load(source: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def load(source: str | Path, max_pixels: int = DEFAULT.pixels) -> Picture:
     """As read, with what the file says of its samples."""
     name, path = files.label(source), Path(source)
     if str(source) != files.PIPE and path.is_file() and path.stat().st_size >= MAPPED:
@@ -67,12 +68,12 @@ def load(source: str | Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     return parse(files.read(source), name, max_pixels)
 
 
-def from_bytes(data: bytes, name: str = "picture", max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
+def from_bytes(data: bytes, name: str = "picture", max_pixels: int = DEFAULT.pixels) -> Pixels:
     """As read; messages call the picture by name."""
     return parse(data, name, max_pixels).pixels
 
 
-def parse(data: bytes, name: str = "picture", max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def parse(data: bytes, name: str = "picture", max_pixels: int = DEFAULT.pixels) -> Picture:
     """As load; messages call the picture by name."""
     if not data:
         raise PictureError(f"{name}: empty file, must be a picture ({', '.join(FORMATS)})")

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 import rangecoder
-from intnet import backends, chunks, codec, container, planes, strips, tile_coding
+from intnet import backends, chunks, codec, container, memory, planes, strips, tile_coding
 from intnet.container import Entry, Header
+from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.program import DTYPES, Array
 from intnet.shapes import Size
@@ -21,7 +22,7 @@ def decode(
     models: Iterable[Model],
     area: Area,
     backend: str = "numba",
-    max_pixels: int = container.DEFAULT_MAX_PIXELS,
+    limits: Limits = DEFAULT,
 ) -> codec.Decoded:
     """Samples uint8 (rows, columns, 1 to 4) of an area of the picture, as `codec.decode` has them.
 
@@ -31,14 +32,15 @@ def decode(
     ModelError as `codec.decode` does.
     """
     if container.minor_version(stream) != container.MINOR_TILED:
-        whole = codec.decode(stream, models, backend, max_pixels)
+        whole = codec.decode(stream, models, backend, limits)
         check_area(area, whole.header)
         return whole._replace(pixels=np.ascontiguousarray(whole.pixels[area.slices]))
-    header, entries, chunk_bytes = container.unpack_head(stream, max_pixels)
+    header, entries, chunk_bytes = container.unpack_head(stream, limits)
     check_area(area, header)
     model = codec.choose(models, header.model_id)
     end = entries[-1].end
     header = header._replace(chunks=chunks.unpack(stream[end : end + chunk_bytes]))
+    memory.check_region(model, header, area.size, len(stream), backend, limits)
     samples = Part(stream, header, entries, model, backend).samples(area)
     transparency = planes.transparency_of(header)
     if transparency is not None:

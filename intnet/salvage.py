@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from intnet import chunks, codec, container, planes, strips, tile_coding
+from intnet import chunks, codec, container, memory, planes, strips, tile_coding
 from intnet.container import Entry, Header
 from intnet.errors import StreamError
 from intnet.latents import Int32Array
+from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.program import DTYPES, Array
 from intnet.rows import COLUMNS, ROWS
+from intnet.strips import cells
 from intnet.windows import Area, reached
 
 MARK = 128  # the sample of what is lost
@@ -39,7 +41,7 @@ def decode(
     stream: bytes,
     models: Iterable[Model],
     backend: str = "numba",
-    max_pixels: int = container.DEFAULT_MAX_PIXELS,
+    limits: Limits = DEFAULT,
 ) -> Salvaged:
     """Decode the tiles that are intact; the samples that they alone determine are exact.
 
@@ -47,10 +49,11 @@ def decode(
     damaged; ModelError as `codec.decode` does.
     """
     if container.minor_version(stream) != container.MINOR_TILED:
-        pixels, header = codec.decode(stream, models, backend, max_pixels)
+        pixels, header = codec.decode(stream, models, backend, limits)
         return Salvaged(pixels, np.ones(pixels.shape[:2], np.bool_), {}, "", header)
-    header, entries, chunk_bytes = container.unpack_head(stream, max_pixels)
+    header, entries, chunk_bytes = container.unpack_head(stream, limits)
     model = codec.choose(models, header.model_id)
+    memory.check_decoding(model, header, len(stream), backend, limits)
     codec.check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
     z, lost = intact_z(stream, header, entries, model)
     lost |= without_z(header, model, lost)
@@ -110,22 +113,31 @@ def intact_z(
 def without_z(header: Header, model: Model, lost: Lost) -> Lost:
     """Tiles whose tables depend on z of those lost."""
     found: Lost = {}
-    for number, tile in areas(header, Z_STRIDE).items():
-        if number in lost:
-            touched = affected(model, "prior", tile, header, Z_STRIDE)
-            for other, area in areas(header, Y_STRIDE).items():
-                if overlap(touched, area) and other not in lost:
-                    name = header.grid.name(other)
-                    found[other] = f"stream, {name}: needs z of {header.grid.name(number)}"
+    tiles = areas(header, Z_STRIDE)
+    for number in lost:
+        touched = affected(model, "prior", tiles[number], header, Z_STRIDE)
+        for other in within(touched, header):
+            if other not in lost:
+                name = header.grid.name(other)
+                found[other] = f"stream, {name}: needs z of {header.grid.name(number)}"
     return found
+
+
+def within(area: Area, header: Header) -> Iterator[int]:
+    """Numbers of the tiles that have cells in an area of y."""
+    side, columns = header.tile * Z_STRIDE // Y_STRIDE, header.grid.shape[1]
+    (top, bottom), (left, right) = area
+    for row in range(top // side, cells(bottom, side)):
+        for column in range(left // side, cells(right, side)):
+            yield row * columns + column
 
 
 def exact_samples(header: Header, model: Model, lost: Lost) -> npt.NDArray[np.bool_]:
     """(height, width): False where a sample depends on a tile that is lost."""
     exact = np.ones((header.height, header.width), np.bool_)
-    for number, tile in areas(header, Y_STRIDE).items():
-        if number in lost:
-            exact[affected(model, "synthesis", tile, header, Y_STRIDE).slices] = False
+    tiles = areas(header, Y_STRIDE)
+    for number in lost:
+        exact[affected(model, "synthesis", tiles[number], header, Y_STRIDE).slices] = False
     return exact
 
 
@@ -133,11 +145,6 @@ def areas(header: Header, stride: int) -> dict[int, Area]:
     """Every tile in cells of stride pixels."""
     spans = enumerate(header.grid.areas(stride))
     return {n: Area((r.start, r.stop), (c.start, c.stop)) for n, (r, c) in spans}
-
-
-def overlap(a: Area, b: Area) -> bool:
-    """Have cells in common."""
-    return all(p[0] < q[1] and q[0] < p[1] for p, q in zip(a, b, strict=True))
 
 
 def affected(model: Model, program: str, area: Area, header: Header, stride: int) -> Area:

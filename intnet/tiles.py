@@ -28,8 +28,9 @@ class Grid(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of tiles."""
-        return len(self.spans(self.height, UNIT)), len(self.spans(self.width, UNIT))
+        """Rows and columns of tiles; not from lists of them: the name of every tile asks for it."""
+        step = self.side * UNIT or max(self.height, self.width)
+        return -(-self.height // step), -(-self.width // step)
 
     @property
     def tiles(self) -> int:

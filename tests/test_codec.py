@@ -12,6 +12,7 @@ import pytest
 import rangecoder
 from intnet import codec, container, region, salvage, strips, tile_coding
 from intnet.errors import IntnetError, ModelError, StreamError
+from intnet.limits import FORMAT, Limits
 from intnet.model_file import Model
 from intnet.windows import Area
 
@@ -138,9 +139,9 @@ def test_truncation_and_flips_are_detected(tiny, picture):
 
 
 def test_pixel_limit(tiny, picture):
-    """max_pixels is checked before anything is decoded."""
+    """Limits are checked before anything is decoded."""
     with pytest.raises(StreamError, match="limit 100 "):
-        codec.decode(codec.encode(picture, tiny, 0), [tiny], max_pixels=100)
+        codec.decode(codec.encode(picture, tiny, 0), [tiny], limits=Limits(pixels=100))
 
 
 @pytest.mark.parametrize("decode", [codec.decode, region.decode, salvage.decode])
@@ -154,7 +155,7 @@ def test_more_pixels_than_the_default_must_be_asked_for(tiny, picture, decode, t
     with pytest.raises(StreamError, match=r"16384x16385 pixels, limit 268435456 \(see --max-pixel"):
         decode(bytes(stream), [tiny], *area)
     with pytest.raises(StreamError, match=r"checksum|tiles need"):  # what is looked at next
-        decode(bytes(stream[:-1]), [tiny], *area, max_pixels=container.MAX_PIXELS)
+        decode(bytes(stream[:-1]), [tiny], *area, limits=FORMAT)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])

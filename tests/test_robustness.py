@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from intnet import codec, container, model_file
 from intnet.errors import IntnetError, ModelError, StreamError
+from intnet.limits import Limits
 from intnet.model_file import Model
 
 
@@ -25,7 +26,7 @@ def whole(tiny: Model, picture: np.ndarray) -> bytes:
 def survives(data: bytes, model: Model) -> None:
     """Decode on NumPy, where a wrong index raises instead of reading whatever is there."""
     try:
-        decoded = codec.decode(data, [model], "numpy", max_pixels=2**16)
+        decoded = codec.decode(data, [model], "numpy", Limits(pixels=2**16))
     except IntnetError:
         return
     header = decoded.header

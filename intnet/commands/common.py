@@ -14,6 +14,7 @@ import typer
 
 from intnet import container, files
 from intnet.errors import IntnetError
+from intnet.limits import MIB, Limits
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 LARGE = 2**20  # pixels from which a spinner is worth it
@@ -40,6 +41,10 @@ MaxPixels = Annotated[
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A .inm file or a shipped model's name.")
 ]
+MaxMemory = Annotated[
+    int, typer.Option(min=1, help="MiB; refuse pictures that would take more memory.")
+]
+MAX_MEMORY = Limits().memory // MIB
 
 
 def verb(function: Function) -> Function:

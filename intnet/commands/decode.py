@@ -11,6 +11,7 @@ import typer
 from intnet import chunks, container, files
 from intnet.commands import common
 from intnet.commands.encode import described, summary
+from intnet.limits import DEFAULT, MIB, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,11 @@ def decode(
     ],
     model: common.ModelOption = None,
     backend: common.BackendOption = common.Backend.numba,
-    max_pixels: common.MaxPixels = container.DEFAULT_MAX_PIXELS,
+    max_pixels: common.MaxPixels = DEFAULT.pixels,
+    max_pixels_per_byte: Annotated[
+        int, typer.Option(min=1, help="Refuse pictures that are larger for their stream's bytes.")
+    ] = DEFAULT.pixels_per_byte,
+    max_memory: common.MaxMemory = common.MAX_MEMORY,
     region: Annotated[
         str | None,
         typer.Option(metavar="X,Y,W,H", help="This part of the picture, from the tiles it needs."),
@@ -44,6 +49,7 @@ def decode(
 ) -> None:
     """Decode a stream. The model is found by the id in the stream, or given.
 
+    What a stream may ask for is limited: pixels, pixels for each of its bytes, memory.
     With --salvage, what a damaged tile determines is mid-grey, the tiles that are lost are listed,
     and the exit code is 1 where there are any.
 
@@ -61,7 +67,8 @@ def decode(
         common.misuse(f"-o {output}: the suffix must be one of {', '.join(pictures.OUTPUTS)}")
     common.check_output(output, as_json=as_json)
     data = files.read(stream)
-    header = container.peek(data, max_pixels)
+    limits = Limits(max_pixels, max_pixels_per_byte, max_memory * MIB)
+    header = container.peek(data, limits)
 
     from intnet import model_file, shipped
 
@@ -71,9 +78,9 @@ def decode(
     with common.busy(f"decoding {files.label(stream)}", header.width * header.height):
         lost: dict[str, str] = {}
         if pictures.in_rows(output) and not (region or salvage):
-            header, digest = decoded_in_rows(data, loaded, backend.value, max_pixels, output)
+            header, digest = decoded_in_rows(data, loaded, backend.value, limits, output)
         else:
-            found = decoded(data, loaded, backend.value, max_pixels, area, salvage=salvage)
+            found = decoded(data, loaded, backend.value, limits, area, salvage=salvage)
             (pixels, header), lost = found
             icc, exif = (chunks.of_type(header.chunks, kind) or b"" for kind in ICC_AND_EXIF)
             pictures.write(output, pixels, icc, exif)
@@ -99,12 +106,12 @@ def decode(
 
 
 def decoded_in_rows(
-    data: bytes, model: Model, backend: str, max_pixels: int, output: str
+    data: bytes, model: Model, backend: str, limits: Limits, output: str
 ) -> tuple[Header, str]:
     """Write a PPM or PGM without holding the picture; its header and the SHA-256 of its samples."""
     from intnet import codec, pictures
 
-    header, strips = codec.decode_strips(data, [model], backend, max_pixels)
+    header, strips = codec.decode_strips(data, [model], backend, limits)
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[codec.Pixels]:
@@ -130,7 +137,7 @@ def decoded(
     data: bytes,
     model: Model,
     backend: str,
-    max_pixels: int,
+    limits: Limits,
     region: tuple[int, int, int, int] | None,
     *,
     salvage: bool,
@@ -141,18 +148,18 @@ def decoded(
     if salvage:
         from intnet import salvage as salvaging
 
-        found = salvaging.decode(data, [model], backend, max_pixels)
+        found = salvaging.decode(data, [model], backend, limits)
         lost = {f"tile {number}": why for number, why in found.lost.items()}
         lost |= {"chunks": found.chunks_lost} if found.chunks_lost else {}
         return codec.Decoded(found.pixels, found.header), lost
     if region is None:
-        return codec.decode(data, [model], backend, max_pixels), {}
+        return codec.decode(data, [model], backend, limits), {}
     from intnet import region as regions
     from intnet.windows import Area
 
     x, y, w, h = region
     try:
         area = Area((y, y + h), (x, x + w))
-        return regions.decode(data, [model], area, backend, max_pixels), {}
+        return regions.decode(data, [model], area, backend, limits), {}
     except ValueError as error:
         common.fail(f"--region {x},{y},{w},{h}: {error}")

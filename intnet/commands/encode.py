@@ -9,6 +9,7 @@ import typer
 
 from intnet import chunks, container, files, tiles
 from intnet.commands import common
+from intnet.limits import DEFAULT, MIB, Limits
 
 if TYPE_CHECKING:
     from intnet.chunks import Chunks
@@ -35,6 +36,7 @@ def encode(
     ] = None,
     model: common.ModelOption = None,
     backend: common.BackendOption = common.Backend.numba,
+    max_memory: common.MaxMemory = common.MAX_MEMORY,
     *,
     verify: Annotated[
         bool, typer.Option("--verify", help="Decode too; store the CRC of the pixels (4 bytes).")
@@ -45,7 +47,7 @@ def encode(
             min=0, help="Pixels along a side of what is coded on its own, a multiple of 64; 0: all."
         ),
     ] = tiles.DEFAULT,
-    max_pixels: common.MaxPixels = container.DEFAULT_MAX_PIXELS,
+    max_pixels: common.MaxPixels = DEFAULT.pixels,
     strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile and EXIF.")] = False,
     as_json: common.Json = False,
 ) -> None:
@@ -68,12 +70,14 @@ def encode(
         common.misuse(f"--tile {tile}: must be a multiple of {tiles.UNIT}, at most {most}")
     common.check_output(output, as_json=as_json)
 
-    from intnet import pictures, shipped
+    from intnet import memory, pictures, shipped
 
     found = pictures.load(picture, max_pixels)
     pixels = found.pixels
     ancillary = () if strip else pictures.ancillary(found, files.label(picture))
-    loaded = shipped.load(model)
+    loaded, (*size, channels) = shipped.load(model), pixels.shape
+    limits = Limits(memory=max_memory * MIB)
+    memory.check_encoding(loaded, (size[0], size[1]), channels, backend.value, limits)
     started = time.perf_counter()
     with common.busy(f"encoding {files.label(picture)}", pixels.shape[0] * pixels.shape[1]):
         how = How(loaded, backend.value, verify, tile, ancillary)

@@ -32,7 +32,13 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ValueError(f"{path}: not a safetensors file ({error})") from None
     if meta is None:
         raise ValueError(f"{path}: no 'intnet' metadata, not a checkpoint of `intnet train`")
-    return tensors, json.loads(meta)
+    try:
+        found = json.loads(meta)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: its 'intnet' metadata are not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: its 'intnet' metadata are no object")  # noqa: TRY004  # a bad file is a ValueError throughout
+    return tensors, found
 
 
 def save_resume(path: Path, state: Mapping[str, Any]) -> None:
@@ -43,6 +49,14 @@ def save_resume(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_resume(path: Path) -> dict[str, Any]:
-    """Inverse of save_resume; never unpickles code."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    """Inverse of save_resume; never unpickles code. Raises ValueError for any other file."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever unpickling meets in a damaged file
+        raise ValueError(f"{path}: not a state of `intnet train` ({error})") from None
+    if not isinstance(state, dict):
+        kind = type(state).__name__
+        raise ValueError(f"{path}: {kind}, not a state of `intnet train`")  # noqa: TRY004  # same
     return state
