@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from intnet.chunks import Chunk
 from intnet.container import FIXED, MAGIC, U32, Header, Stream, Tile, pack, unpack
 from intnet.errors import StreamError
+from intnet.limits import Limits
 
 HEADERS = st.builds(
     Header, st.binary(min_size=8, max_size=8), st.integers(0, 63), st.integers(1, 800),
@@ -111,12 +112,13 @@ def test_text_mode_damage():
 @pytest.mark.parametrize("limit", [2**30, 2**30 + 1, 2**40, 2**64])
 def test_pixel_limit_of_the_format(limit):
     """No caller can raise the limit of 2**30 pixels; below it, the caller's limit holds."""
+    allowed = Limits(limit, 2**64)
     sides = struct.pack("<II", 2**15, 2**15)
-    assert unpack(with_field(18, sides), limit).header.width == 2**15
+    assert unpack(with_field(18, sides), allowed).header.width == 2**15
     with pytest.raises(StreamError, match=r"32768x32769 pixels, limit 1073741824 pixels of the"):
-        unpack(with_field(18, struct.pack("<II", 2**15, 2**15 + 1)), limit)
+        unpack(with_field(18, struct.pack("<II", 2**15, 2**15 + 1)), allowed)
     with pytest.raises(StreamError, match=r"32768x32768 pixels, limit 1073741823 \(see --max"):
-        unpack(with_field(18, sides), 2**30 - 1)
+        unpack(with_field(18, sides), Limits(2**30 - 1, 2**64))
 
 
 def with_head(offset: int, value: bytes) -> bytes:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 import pytest
+import sample_programs as make
 
-from intnet.backends.simd import choose, emit
+from intnet.backends import numba_cpu
+from intnet.backends.execute import Rows
+from intnet.backends.simd import choose, emit, extents, linear
+from intnet.backends.simd.drivers import Grid, Layer, Panels
+from intnet.program import Add, Conv, Program
 
 # A processor of each instruction set, and the instruction that a kind of layer must use.
 MACHINES = {
@@ -93,3 +100,64 @@ def test_an_instruction_set_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("INTNET_SIMD", "sse")
     with pytest.raises(ValueError, match="'sse', must be one of vnni512, vnni, avx2"):
         choose.chosen()
+
+
+def run_layer(out_rows: int, addend_rows: int) -> None:
+    """A 1x1 convolution of 4 rows with an addition, its arrays of so many rows."""
+    rng, p = np.random.default_rng(1), make.port("x", "s16", 8)
+    conv = make.linear(Conv, rng, p, "s16", 8, name="c")
+    program = Program(
+        "p", (p, make.port("a", "s16", 8)), (conv, Add("y", ("c", "a"), "s16", -32768, 32767)),
+        ("y",),
+    )  # fmt: skip
+    (step,) = numba_cpu.BACKEND.steps(program)
+    module = choose.load()
+    ready = linear.packed(module, step, np.dtype(np.int16))
+    x, a = (np.zeros((rows, 5, 8), np.int16) for rows in (4, addend_rows))
+    y = np.zeros((out_rows, 5, 8), np.int16)
+    linear.compute(module, step, ready, [Rows(x, 0, 4), Rows(a, 0, addend_rows)], Rows(y, 0, 4))
+
+
+@pytest.mark.skipif(choose.chosen() == "generic", reason="plain loops have no tiles")
+def test_arrays_that_tiles_would_leave_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs, inputs and addends that are too small, at the one place where all pass."""
+    run_layer(4, 4)
+    with pytest.raises(ValueError, match="must be samples within 160"):
+        run_layer(5, 5)
+    placed = linear.placed
+
+    def further(*arguments: Any) -> tuple[Any, int]:
+        grid, rows = placed(*arguments)
+        return grid._replace(origin=grid.origin + 16), rows
+
+    monkeypatch.setattr(linear, "placed", further)
+    with pytest.raises(ValueError, match=r"must be output bytes 16\.\.336 within 320"):
+        run_layer(4, 4)
+
+
+@pytest.mark.skipif(choose.chosen() == "generic", reason="plain loops have no tiles")
+def test_panels_that_do_not_belong_together_are_refused() -> None:
+    """Fewer parameters, targets or samples to add than tiles would read."""
+    layer = Layer(0, 0, 8, 2, 0, 0, 0, 0, 0, 0)
+    grid, out = Grid(8, 1, 1, 0, 0, 5, 0, 80, 16), np.zeros(320, np.uint8)
+    samples, scratch = np.zeros((1, 160), np.int16), np.empty(0, np.int16)
+    weights = np.zeros((1, 1, 4, 8, 2), np.int16)
+    targets = np.array([[8, 0, 8]])
+    good = Panels(weights, np.zeros((1, 40), np.int32), targets)
+
+    def check(side: Panels, addend: int = 0) -> None:
+        extents.check(layer, grid, 4, samples, scratch, side, out, np.zeros(addend, np.uint8),
+                      flat=True)  # fmt: skip
+
+    check(good)
+    check(good, 320)
+    for bad, addend, said in (
+        (good._replace(parameters=good.parameters[:0]), 0, "parameters"),
+        (good._replace(targets=targets.repeat(2, 0)), 0, "targets"),
+        (good._replace(targets=np.array([[8, 2, 8]])), 0, "output bytes"),
+        (good._replace(targets=np.array([[8, -2, 8]])), 0, "output bytes"),
+        (good, 319, "bytes to add"),
+        (good._replace(weights=np.zeros((1, 1, 99, 8, 2), np.int16)), 0, "samples after"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check(bad, addend)

@@ -25,7 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
-from fuzzing import supervisor  # noqa: E402  # found by the line above
+from fuzzing import planted, supervisor  # noqa: E402  # found by the line above
+from fuzzing.planted import PLANTS  # noqa: E402
 from fuzzing.targets import TARGETS  # noqa: E402
 
 
@@ -43,6 +44,10 @@ def options() -> argparse.Namespace:
     parser.add_argument("--crashes", type=Path, default=ROOT / "out" / "fuzz")
     parser.add_argument("--log", type=Path, help="JSON of all runs so far, written every second")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--plant", choices=["all", *PLANTS], help="a bug in a copy; is it found?")
+    parser.add_argument(
+        "--coverage", action="store_true", help="let atheris guide one target; counts are its own"
+    )
     parser.add_argument("--replay", type=Path, help="run one input of the folder of findings")
     chosen = parser.parse_args()
     unknown = set(chosen.targets) - set(TARGETS)
@@ -58,15 +63,33 @@ def replay(path: Path) -> int:
     return 0
 
 
+def find_planted(names: list[str], seed: int, *, as_json: bool) -> int:
+    """Plant bugs, one at a time, and see whether they are found."""
+    results = {name: planted.found(name, seed) for name in names}
+    if as_json:
+        print(json.dumps({n: {"why": w, "seconds": round(s, 1)} for n, (w, s) in results.items()}))
+    else:
+        for name, (why, seconds) in results.items():
+            print(f"{name}: {f'found in {seconds:.0f} s, {why}' if why else 'NOT FOUND'}")
+    return 0 if all(why for why, _ in results.values()) else 1
+
+
 def main() -> int:
     """Fuzz, print, and judge."""
     chosen = options()
     if chosen.replay:
         return replay(chosen.replay)
     os.nice(10)
+    seed = random.getrandbits(32) if chosen.seed is None else chosen.seed
+    if chosen.plant:
+        names = list(PLANTS) if chosen.plant == "all" else [chosen.plant]
+        return find_planted(names, seed, as_json=chosen.json)
+    if chosen.coverage:
+        from fuzzing import guided  # noqa: PLC0415  # needs atheris
+
+        return guided.run(chosen.targets, chosen.minutes, seed, chosen.crashes)
     log, started = supervisor.Log(chosen.log, chosen.crashes), time.monotonic()
     before = len(log.findings)
-    seed = random.getrandbits(32) if chosen.seed is None else chosen.seed
     names = chosen.targets or list(TARGETS)
     supervisor.fuzz(
         log, names, chosen.minutes, chosen.jobs, seed, chosen.memory, first=chosen.first

@@ -263,7 +263,8 @@ class CoderTarget:
                 symbols = (np.arange(200, dtype=np.int32) * 37 % 23) - 11
                 for lanes in (1, 2, 3, 8):
                     payload = rangecoder.encode(symbols, index, tables, lanes)
-                    found.append((rangecoder.to_bytes(tables), bytes([200, lanes]) + payload))
+                    kind = bytes([200, lanes - 1])
+                    found.append((rangecoder.to_bytes(tables), kind + payload))
         return found
 
     def mutated(self, rng: Random) -> tuple[bytes, bool]:
@@ -281,12 +282,14 @@ class CoderTarget:
         """Symbols that encode to the same payload, or a PayloadError or TableError."""
         size = 4 + int.from_bytes(data[:4], "little")
         (count, lanes), payload = data[size : size + 2].ljust(2, b"\1"), data[size + 2 :]
-        lanes = lanes % 8 + 1
+        beyond, lanes = lanes > 127, lanes % 8 + 1
         try:
             tables = rangecoder.from_bytes(data[4:size])
         except rangecoder.TableError:
             return "TableError"
         index = np.arange(count) % tables.n_tables
+        if beyond and count:
+            return self.beyond(payload, index + 1 + tables.n_tables // 2, tables, lanes)
         try:
             symbols = rangecoder.decode(payload, index, tables, lanes)
         except rangecoder.PayloadError as error:
@@ -300,6 +303,20 @@ class CoderTarget:
         ):
             raise WrongAnswerError("the reference decodes other symbols")
         return "symbols"
+
+    def beyond(self, payload: bytes, index: Any, tables: Any, lanes: int) -> str:
+        """Indexes of tables that there may not be are a ValueError, then."""
+        try:
+            rangecoder.decode(payload, index, tables, lanes)
+        except rangecoder.PayloadError as error:
+            outcome = refusal(error)
+        except ValueError:
+            return "ValueError: indexes"
+        else:
+            outcome = "symbols"
+        if index.max() >= tables.n_tables:
+            raise WrongAnswerError(f"a table that is not there gives {outcome}")
+        return outcome
 
     def refused_by_reference(self, payload: bytes, index: Any, tables: Any, lanes: int) -> None:
         """It raises PayloadError too."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+sys.path[:1] = [str(ROOT), str(ROOT / "tools")]  # not this folder: names of it are common
 from fuzzing.targets import TARGETS, Target  # noqa: E402  # found by the line above
 
 COMPARED = 50  # one call in so many is compared with the reference

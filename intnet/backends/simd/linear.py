@@ -20,7 +20,7 @@ import numpy as np
 
 from intnet.backends.execute import Rows, Step
 from intnet.backends.reshape import same_rows
-from intnet.backends.simd import drivers, pack
+from intnet.backends.simd import drivers, extents, pack
 from intnet.backends.simd.drivers import Grid, Layer, Panels
 from intnet.backends.threads import spread
 from intnet.program import (
@@ -195,6 +195,7 @@ def compute(module: ModuleType, step: Step, ready: Packed, inputs: list[Rows], o
         driver = drivers.point_rows if flat else drivers.kernel_rows
         samples = x.reshape(1, x.size) if flat else x.reshape(len(x), x.shape[1] * x.shape[2])
         side = Panels(phase.weights, phase.parameters, targets)
+        extents.check(layer, grid, rows, samples, scratch, side, raw(out.array), addend, flat=flat)
         work = rows * grid.width * phase.weights.size
         spread(
             driver, rows, work, layer, grid, samples, direct, scratch, side, raw(out.array), addend
