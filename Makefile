@@ -5,14 +5,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-slow check vectors bench simd-arm simd-vnni conform-arches conform-here \
-  break-conformance clean
+MINUTES := 10
+
+.PHONY: help demo test test-slow test-bounds check vectors bench fuzz simd-arm simd-vnni \
+  conform-arches conform-here break-conformance clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       encode and decode a photograph, write out/demo.png"
 	@echo "make test       the tests (installs torch, once)"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-bounds  tests of kernels and coder, every index of a compiled loop checked"
+	@echo "make fuzz MINUTES=n  mutated streams, models, payloads, checkpoints; findings in out/fuzz"
 	@echo "make check      ruff, mypy, tests"
 	@echo "make vectors    make the conformance vectors anew"
 	@echo "make bench      speed beside torch, onnxruntime, constriction, CompressAI and others"
@@ -31,6 +35,15 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# In a cache of its own: compiled code does not say whether it checks.
+BOUNDED := backends latents robustness codec strips context limits detection tiles region chunks
+test-bounds: $(VENV)/.dev
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=out/bounds-cache \
+	  $(BIN)/python -m pytest $(BOUNDED:%=tests/test_%.py) rangecoder
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python tools/fuzz.py --minutes $(MINUTES)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -56,7 +56,7 @@ def run(names: list[str], minutes: float, seed: int, crashes: Path) -> int:
         return data[:1] + sealed(names[0], made)[: size - 1] if rng.random() < 0.5 else b"\0" + made
 
     words = (f"max_total_time={int(60 * minutes)}", f"seed={seed % 2**31}", "timeout=10",
-             f"max_len={LARGEST}", f"artifact_prefix={crashes}/", "print_final_stats=1")  # fmt: skip
+             f"max_len={LARGEST}", f"artifact_prefix={crashes}/")  # fmt: skip
     setup: Any = atheris.Setup
     setup([sys.argv[0], *(f"-{word}" for word in words), str(corpus)], one, custom_mutator=mutate)
     atheris.Fuzz()

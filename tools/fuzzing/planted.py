@@ -33,7 +33,6 @@ PLANTS = {name: Plant(target, Break("fuzz", name, "", *change)) for name, target
      "if size > len(data) - position:", "if size > len(data) + 1000:"),
     ("payload-end", "coder", "rangecoder/coder.py",
      "status == VALID and part.endswith", "False and part.endswith"),
-    ("escape-prefix", "coder", "rangecoder/decoding.py", "zeros > MAX_PREFIX", "zeros > 40"),
     ("table-order", "coder", "rangecoder/tables.py",
      "falls = cdf[1:] <= cdf[:-1]", "falls = cdf[1:] < -1"),
     ("table-index", "coder", "rangecoder/arguments.py",
@@ -43,15 +42,13 @@ PLANTS = {name: Plant(target, Break("fuzz", name, "", *change)) for name, target
      '    check_crc(f"stream, {header.grid.name(number)}, stage {stage}", payload, crc)\n', ""),
     ("head-room", "stream", "intnet/container.py",
      "    if end > len(data):", "    if end > len(data) + 10**6:"),
-    ("z-interval", "stream", "intnet/codec.py",
-     "if z.min() < z_port.lo or z.max() > z_port.hi:", "if z.max() > 10**6:"),
     ("size-of-alpha", "chunks", "intnet/alpha.py",
      "if len(samples) != size or rest:", "if False:"),
-    ("model-hash", "model", "intnet/model_file.py",
-     "require(got == frame.sha256, ", "require(True, "),
     ("scaling-shift", "model", "intnet/model_file.py",
      'check_range(getattr(s, name), lo, hi, f"model: scaling, {name}")', "pass"),
-    ("salvage-mark", "parts", "intnet/salvage.py", "lost |= without_z", "without_z"),
+    ("salvage-exact", "parts", "intnet/salvage.py",
+     'exact[affected(model, "synthesis", tiles[number], header, Y_STRIDE).slices]',
+     "exact[tiles[number].scaled(Y_STRIDE).slices]"),
 )}  # fmt: skip
 
 

@@ -143,21 +143,26 @@ def fuzz(
     log: Log, names: list[str], minutes: float, jobs: int, seed: int, mebibytes: int, *,
     first: bool = False,
 ) -> None:  # fmt: skip
-    """Run targets in turns, by their shares of the time; first: until there is a finding."""
-    rng, end = Random(seed), time.monotonic() + 60 * minutes
+    """Run targets in turns, by their shares of the time, which starts of processes do not count in.
+
+    first: until there is a finding.
+    """
+    rng, budget = Random(seed), 60 * minutes * jobs
     spent, lock, before = dict.fromkeys(names, 0.0), threading.Lock(), len(log.findings)
+    part = min(SLICE, 60 * minutes / len(names))
 
     def done() -> bool:
-        return time.monotonic() > end or (first and len(log.findings) > before)
+        return first and len(log.findings) > before
 
     def work() -> None:
         while not done():
             with lock:
+                if sum(spent.values()) > budget - part / 2:
+                    return
                 name = min(names, key=lambda n: spent[n] / TARGETS[n].share)
-                seconds = max(min(SLICE, 60 * minutes / (2 * len(names))), 1.0)
-                spent[name] += seconds
+                spent[name] += part
                 own = rng.getrandbits(32)
-            watch(log, name, own, seconds, mebibytes, done)
+            watch(log, name, own, part, mebibytes, done)
 
     threads = [threading.Thread(target=work) for _ in range(jobs)]
     for thread in threads:

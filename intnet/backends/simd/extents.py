@@ -23,7 +23,7 @@ def check(
     Arguments as the drivers take them; flat: for `point_rows`, which reads samples where they are.
     """
     weights, parameters, targets = side
-    panels, runs, groups, columns = weights.shape[:4]
+    panels, _, groups, columns = weights.shape[:4]
     need("parameters of each panel", len(parameters) == panels, len(parameters))
     need("targets of each panel", len(targets) == panels, len(targets))
     first, last = written(layer, grid, rows, targets)
@@ -41,7 +41,6 @@ def check(
     else:
         beyond = (groups * GROUP - (1 if flat else grid.kernel_x) * width) // scratch.itemsize
     need(f"at most {SLACK} samples after the last channel", beyond <= SLACK, beyond)
-    need("a run of weights for each row of the kernel", runs >= 1, runs)
 
 
 def written(layer: Layer, grid: Grid, rows: int, targets: Array) -> tuple[int, int]:
