@@ -28,6 +28,12 @@ def tool(name: str) -> ModuleType:
     return module
 
 
+def anonymous(pid: int | str) -> int:
+    """Bytes of memory that no file backs."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+
 @pytest.fixture(scope="session")
 def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file of random weights, a few milliseconds per small picture."""

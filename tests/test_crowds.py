@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import BIN
+from conftest import BIN, anonymous
 from PIL import Image
 
 from intnet import codec, model_file, pictures, pillow_limit, selftest, shipped
@@ -156,12 +156,6 @@ def test_asyncio(tasks: list[Task], wanted: list[str], name: str) -> None:
 
     with executor:
         assert asyncio.run(all_of_them()) == wanted
-
-
-def anonymous(pid: int | str) -> int:
-    """Bytes of memory that no file backs."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
 
 def go_on(tasks: list[Task], wanted: list[str], first: int, seconds: float) -> list[int]:
