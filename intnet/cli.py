@@ -96,20 +96,26 @@ def options(
     """
 
 
-TERMINATED = 143  # what a shell reports of a process that SIGTERM ended
+def stop(number: int, _: object) -> None:
+    """A signal ends the process as an exception does: temporary files are removed."""
+    STOPPED.append(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
-def terminate(*_: object) -> None:
-    """SIGTERM ends the process as an exception does: temporary files are removed."""
-    raise SystemExit(TERMINATED)
+STOPPED: list[int] = []  # signals that came
 
 
 def main() -> None:
     """Console script `intnet`."""
-    signal.signal(signal.SIGTERM, terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # errors are a line of ours
     gc.set_threshold(COLLECT_AFTER)
     try:
         app(prog_name="intnet")
+    except BaseException:
+        if STOPPED:  # Python makes a RuntimeError of what is raised while it builds a class
+            raise SystemExit(128 + STOPPED[0]) from None
+        raise
     finally:
         gc.freeze()  # or the interpreter's end takes apart what the system frees at once
