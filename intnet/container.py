@@ -40,7 +40,7 @@ from typing import NamedTuple
 from intnet import chunks
 from intnet.chunks import Chunks
 from intnet.errors import StreamError
-from intnet.limits import FORMAT, Limits
+from intnet.limits import NO_LIMITS, Limits
 from intnet.tiles import MAX_SIDE as MAX_TILE
 from intnet.tiles import Grid
 
@@ -142,7 +142,7 @@ def sealed(data: bytes) -> bytes:
     return data + U32.pack(zlib.crc32(data))
 
 
-def unpack(data: bytes, limits: Limits = FORMAT) -> Stream:
+def unpack(data: bytes, limits: Limits = NO_LIMITS) -> Stream:
     """Parse and check everything that can be checked without the model.
 
     limits: the caller's own; those of the format hold in any case.
@@ -152,7 +152,7 @@ def unpack(data: bytes, limits: Limits = FORMAT) -> Stream:
     return (unpack_tiles if tiled else unpack_whole)(data, limits)
 
 
-def peek(data: bytes, limits: Limits = FORMAT) -> Header:
+def peek(data: bytes, limits: Limits = NO_LIMITS) -> Header:
     """The header alone; of version 1.2, whatever became of the payloads. Raises StreamError."""
     if minor_version(data) == MINOR_TILED:
         return unpack_head(data, limits)[0]
@@ -201,7 +201,7 @@ def unpack_tiles(data: bytes, limits: Limits) -> Stream:
     return Stream(header._replace(chunks=found), [Tile(*pair) for pair in zip(z, y, strict=True)])
 
 
-def unpack_head(data: bytes, limits: Limits = FORMAT) -> tuple[Header, list[Entry], int]:
+def unpack_head(data: bytes, limits: Limits = NO_LIMITS) -> tuple[Header, list[Entry], int]:
     """Header, entries and bytes of chunks of version 1.2, whatever follows. Raises StreamError."""
     (side,) = TILE_SIDE.unpack_from(data, FIXED.size)
     header, start = read_header(data, side, FIXED.size + TILE_SIDE.size)

@@ -47,4 +47,4 @@ class Limits(NamedTuple):
 
 
 DEFAULT = Limits()
-FORMAT = Limits(2**64, 2**64, 2**64)  # those of the format alone, which hold in any case
+NO_LIMITS = Limits(2**64, 2**64, 2**64)  # those of the format alone, which hold in any case
