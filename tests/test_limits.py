@@ -160,8 +160,11 @@ def test_estimates_are_bounds(size: tuple[int, int, int], tiny_path: Path) -> No
     command = [sys.executable, "-c", MEASURE, str(tiny_path), *map(str, size)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     encoding, to_encode, decoding, to_decode = map(int, done.stdout.split())
-    assert decoding <= to_decode <= 5 * decoding + 2 * memory.FIXED
-    assert encoding <= to_encode <= 6 * encoding + 2 * memory.FIXED
+    assert decoding <= to_decode
+    assert encoding <= to_encode
+    if min(size[:2]) > 1:  # of slivers they are bounds and no more
+        assert to_decode <= 3 * decoding + 2 * memory.FIXED
+        assert to_encode <= 6 * encoding + 2 * memory.FIXED
 
 
 def test_options(
