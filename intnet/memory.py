@@ -1,9 +1,9 @@
 """How much memory coding a picture takes, from its size and the model, before any of it is taken.
 
 Estimates are upper bounds for the numba backend. Less FIXED, they are at most 3 times too high to
-decode and 6 times to encode, slivers of one row aside. They count what is allocated for this picture, not
-the interpreter, compiled code and the model. The NumPy backend holds the wider tensors of its
-definition and takes up to WIDER times the strips.
+decode and 6 times to encode, slivers of one row aside. They count what is allocated for this
+picture, not the interpreter, compiled code and the model. The NumPy backend holds the wider tensors
+of its definition and takes up to WIDER times the strips.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.ports import infer
 from intnet.program import DTYPES, Program
 from intnet.shapes import Size, shapes
-from intnet.strips import grid, input_sizes, strip_rows
+from intnet.strips import cells, grid, input_sizes, strip_rows
 
 FIXED = 16 * MIB  # threads' scratch, buffers of files
 MARGIN = 256  # pixels around an area that networks read
@@ -58,6 +58,8 @@ def to_encode(model: Model, size: Size, channels: int, backend: str = "numba") -
     rows = min(size[0], strip_rows(size[1]))
     strips = sum(of_strips(model, name, size, rows, backend) for name in model.programs)
     strips += (SYMBOL + WORDS) * strip_of_y(model, size, rows)
+    padded = cells(rows, Z_STRIDE) * Z_STRIDE * cells(size[1], Z_STRIDE) * Z_STRIDE
+    strips += 2 * RGB * padded  # with edges repeated, then as one array
     strips *= WIDER if backend == "numpy" else 1
     z = HYPER_SYMBOL * math.prod(grid(size, Z_STRIDE)) * channels_of(model, "prior")
     samples = 2 * size[0] * size[1] * channels
