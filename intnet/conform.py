@@ -45,7 +45,7 @@ from intnet.conform_folder import (
 )
 from intnet.errors import IntnetError
 from intnet.latents import table_indexes
-from intnet.limits import FORMAT
+from intnet.limits import NO_LIMITS
 
 COMPILER = ("numba", "llvmlite")  # without them a backend is not supported
 NOT_SUPPORTED = 69  # exit code, see conformance/README.md
@@ -220,7 +220,7 @@ def stream_results(vector: Json, setting: Setting) -> Json:
     """A whole stream. sha256: of the samples, 8 bits each, row-major, channel-last."""
     model = model_of(vector, setting.folder)
     stream = (setting.folder / vector["stream"]).read_bytes()
-    pixels = codec.decode(stream, [model], setting.backend, FORMAT).pixels
+    pixels = codec.decode(stream, [model], setting.backend, NO_LIMITS).pixels
     height, width, channels = pixels.shape
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     return {"width": width, "height": height, "channels": channels, "sha256": digest}
@@ -252,7 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         models = [model_file.load(chosen.model)]
         data = sys.stdin.buffer.read()
-        pixels = codec.decode(data, models, chosen.backend, FORMAT).pixels
+        pixels = codec.decode(data, models, chosen.backend, NO_LIMITS).pixels
     except (IntnetError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # diagnostics go to stderr
         return 1

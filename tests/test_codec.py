@@ -12,7 +12,7 @@ import pytest
 import rangecoder
 from intnet import codec, container, region, salvage, strips, tile_coding
 from intnet.errors import IntnetError, ModelError, StreamError
-from intnet.limits import FORMAT, Limits
+from intnet.limits import NO_LIMITS, Limits
 from intnet.model_file import Model
 from intnet.windows import Area
 
@@ -155,7 +155,7 @@ def test_more_pixels_than_the_default_must_be_asked_for(tiny, picture, decode, t
     with pytest.raises(StreamError, match=r"16384x16385 pixels, limit 268435456 \(see --max-pixel"):
         decode(bytes(stream), [tiny], *area)
     with pytest.raises(StreamError, match=r"checksum|tiles need"):  # what is looked at next
-        decode(bytes(stream[:-1]), [tiny], *area, limits=FORMAT)
+        decode(bytes(stream[:-1]), [tiny], *area, limits=NO_LIMITS)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
