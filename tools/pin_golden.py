@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import rangecoder
-from intnet import codec, model_file
+from intnet import codec, container, model_file
 from intnet.limits import NO_LIMITS
 from rangecoder.tables import VERSION
 
