@@ -64,7 +64,7 @@ OURS = (
      "+ scaling.index_offset[quality]", "- scaling.index_offset[quality]"),
     ("latents not clipped", "decode.dequantise", LATENTS,
      "np.clip(y_hat, port.lo, port.hi)", "np.asarray(y_hat)"),
-    ("luma without rounding", "decode.luma", "intnet/codec.py",
+    ("luma without rounding", "decode.luma", "intnet/planes.py",
      "(r + 2 * g + b + 2) >> 2", "(r + 2 * g + b) >> 2"),
     ("checksum big-endian", "stream.checksum", "intnet/container.py",
      "U32.unpack(data[-U32.size :])", 'struct.unpack(">I", data[-U32.size :])'),
@@ -77,7 +77,7 @@ OURS = (
      "return np.add.accumulate(rows, axis=0, dtype=np.uint8)", "return rows"),
     ("crc of a tile ignored", "stream.tile.y_crc", "intnet/container.py",
      'if stage == "z" else (y, entry.y_crc)', 'if stage == "z" else (y, zlib.crc32(y))'),
-    ("grid one cell too large", "decode.sizes", "intnet/codec.py",
+    ("grid one cell too large", "decode.sizes", "intnet/strips.py",
      "return -(-side // stride)", "return side // stride + 1"),
 )  # fmt: skip
 REFERENCE = (
