@@ -20,7 +20,7 @@ class Limit(NamedTuple):
 
 LIMITS = {
     "reference": Limit(2**14, 2**16, 2**22),
-    "numpy": Limit(2**14, 2**17, 2**22),
+    "numpy": Limit(2**30, 2**30, 2**30),
     "numba": Limit(2**30, 2**30, 2**30),
 }
 
