@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -41,9 +42,21 @@ NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
 Ports = dict[str, Port]
 
+INFERRED: WeakKeyDictionary[Program, Ports] = WeakKeyDictionary()
+
 
 def infer(program: Program) -> Ports:
-    """The port of every tensor by name. Raises ModelError naming program, op, got and allowed."""
+    """The port of every tensor by name. Raises ModelError naming program, op, got and allowed.
+
+    A program never changes, so this is done once for each.
+    """
+    if program not in INFERRED:
+        INFERRED[program] = inferred(program)
+    return INFERRED[program]
+
+
+def inferred(program: Program) -> Ports:
+    """The same, from its operations."""
     require(NAME.fullmatch(program.name), f"program name {program.name!r:.80}: not {NAME.pattern}")
     where = f"program {program.name!r}"
     require(

@@ -20,9 +20,12 @@ CHUNK = 1 << 22  # those that are worth a call of a kernel from Python
 SHARES = 4  # chunks for each thread: one that was woken late, or is slowed down, takes fewer
 
 
+processors = cache(os.cpu_count)  # asks the kernel, which takes as long as a small convolution
+
+
 def thread_count() -> int:
     """INTNET_THREADS, or every processor. Raises SettingError unless it is a whole number >= 1."""
-    text = os.environ.get("INTNET_THREADS") or str(os.cpu_count() or 1)
+    text = os.environ.get("INTNET_THREADS") or str(processors() or 1)
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= 1024):
         raise SettingError(f"INTNET_THREADS is {text!r:.40}, must be an integer in 1..1024")
     return int(text)
