@@ -159,6 +159,7 @@ def samples(image: Image.Image, name: str) -> Picture:
         kind, icc = image.mode, image.info.get("icc_profile") or b""
         ImageOps.exif_transpose(image, in_place=True)  # copies only where it turns
         exif = image.getexif()
+        said = exif.tobytes() if len(exif) else b""
         mode = (WITH_ALPHA if image.has_transparency_data else CONVERTED)[image.mode]
         x = np.asarray(image if image.mode == mode else image.convert(mode))
         if x.dtype != np.uint8:
@@ -168,7 +169,16 @@ def samples(image: Image.Image, name: str) -> Picture:
     x = x.reshape(*x.shape[:2], -1)
     if kind == "P" and x.shape[2] == 3 and bool((x == x[..., :1]).all()):
         x = np.ascontiguousarray(x[..., :1])  # a palette of greys
-    return Picture(x, icc, exif.tobytes() if len(exif) else b"")
+    return Picture(x, icc, said)
+
+
+def of_image(image: Image.Image) -> Picture:
+    """As load, of an image that Pillow has opened or made; it is not changed.
+
+    Raises PictureError for several frames, or a mode that 8 bits cannot hold.
+    """
+    check_kind(image, "image")
+    return samples(image.copy(), "image")
 
 
 def ancillary(picture: Picture, name: str) -> chunks.Chunks:
