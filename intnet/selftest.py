@@ -17,8 +17,10 @@ import numpy as np
 
 import rangecoder
 import rangecoder.reference
-from intnet import codec, conform, conform_folder, machine, model_file, pictures, shipped
-from intnet.conform_folder import Json, digest_of
+from intnet import codec, machine, model_file, pictures, shipped
+from intnet.conform import folder, running
+from intnet.conform.arrays import Json
+from intnet.conform.folder import digest_of
 from intnet.model_file import Model
 
 BACKENDS = ("numpy", "numba")
@@ -113,7 +115,7 @@ def run(
     checks, outcomes = [proof(model, seen), coder(seen)], {}
     counts: dict[str, Json] = {}
     for backend in BACKENDS:
-        if why := conform.unsupported("op", backend):
+        if why := running.unsupported("op", backend):
             checks.append(Check(backend, allow_not_supported, f"not supported: {why}"))
             continue
         check, counts[backend] = vectors(backend, seen, full=full)
@@ -144,13 +146,13 @@ def quick(vector: Json) -> bool:
 
 def vectors(backend: str, seen: Seen, *, full: bool) -> tuple[Check, Json]:
     """The conformance vectors that came with this installation, and how many passed."""
-    report = conform.run(backend, None, bool if full else quick)
+    report = running.run(backend, None, bool if full else quick)
     wrong = []
     for case in report["cases"]:
         seen.add(case["id"], case["digest"])
         if case["result"] != "pass":
             wrong.append(f"{case['id']} {case['result']}: {case['detail']}")
-    cases, there = len(report["cases"]), len(conform_folder.read(conform_folder.DEFAULT)[0])
+    cases, there = len(report["cases"]), len(folder.read(folder.DEFAULT)[0])
     large = "" if cases >= there else f", {there - cases} large ones left out"
     first = f"; first {wrong[0]}" if wrong else ""
     detail = f"{report['passed']} of {cases} pass{large}{first}"

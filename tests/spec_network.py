@@ -14,7 +14,6 @@ from intnet import (
     backends,
     bounds,
     chunks,
-    conform_arith,
     container,
     model_file,
     model_frame,
@@ -23,6 +22,7 @@ from intnet import (
     shapes,
 )
 from intnet.bounds import prove
+from intnet.conform import arith
 from intnet.errors import ModelError
 from intnet.program import DTYPES, Array
 from rangecoder import layout, reference
@@ -56,9 +56,9 @@ def value(text: str, backend: str) -> object:
     found = CALL.fullmatch(text)
     if found is None:
         return constant(text)
-    if found[1] not in conform_arith.ALIKE | conform_arith.OF_BACKENDS:
+    if found[1] not in arith.ALIKE | arith.OF_BACKENDS:
         raise UnreadableError(text)
-    return conform_arith.result(backend, found[1], list(ast.literal_eval(f"({found[2]},)")))
+    return arith.result(backend, found[1], list(ast.literal_eval(f"({found[2]},)")))
 
 
 def constant(name: str) -> int:

@@ -16,7 +16,11 @@ from spec_text import SPEC, clauses
 
 import rangecoder
 import rangecoder.layout
-from intnet import backends, codec, conform, container, latents, model_file
+from intnet import backends, codec, container, latents, model_file
+from intnet.conform import running
+from intnet.conform.__main__ import main
+from intnet.conform.classes import CLASSES
+from intnet.conform.folder import Setting
 from intnet.program import KINDS
 
 SAMPLE = "*pixel-crc-[gw]*"  # a valid and an invalid stream: few processes, both outcomes
@@ -44,14 +48,14 @@ def folder(tmp_path):
 
 def failures(folder, backend="numpy"):
     """Id -> result of every case that does not pass."""
-    cases = conform.run(backend, folder)["cases"]
+    cases = running.run(backend, folder)["cases"]
     return {case["id"]: case["result"] for case in cases if case["result"] != "pass"}
 
 
 @pytest.mark.parametrize("backend", backends.MODULES)
 def test_every_vector_passes(backend):
     """Both backends give every expected result, and every vector is counted."""
-    report = conform.run(backend)
+    report = running.run(backend)
     assert [case for case in report["cases"] if case["result"] != "pass"] == []
     index = json.loads((VECTORS / "index.json").read_text(encoding="utf-8"))
     assert report["passed"] == sum(map(len, index["classes"].values())) == len(report["cases"])
@@ -68,8 +72,8 @@ def test_the_vectors_cover_what_they_must():
     read = {path.stem: json.loads(path.read_text("utf-8")) for path in VECTORS.glob("*.json")}
     valid = [v for v in read["op"]["vectors"] if v["result"] == "valid"]
     assert {op["kind"] for v in valid for op in v["program"]["ops"]} == set(KINDS)
-    assert set(read["index"]["classes"]) == set(conform.CLASSES)
-    everything = [v for name in conform.CLASSES for v in read[name]["vectors"]]
+    assert set(read["index"]["classes"]) == set(CLASSES)
+    everything = [v for name in CLASSES for v in read[name]["vectors"]]
     refused = Counter(v["class"] for v in everything if v["result"] == "invalid")
     assert refused["op"] >= 60 and refused["model"] >= 60 and refused["invalid_stream"] >= 40
     assert refused["tables"] >= 12 and refused["coder"] >= 12
@@ -85,7 +89,7 @@ def test_every_vector_names_a_clause():
     """One of SPEC.md's; runners name it where the vector fails."""
     known = set(clauses(SPEC.read_text(encoding="utf-8")))
     found = {}
-    for name in conform.CLASSES:
+    for name in CLASSES:
         document = json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))
         found |= {v["id"]: v["clause"] for v in document["vectors"]}
     assert [name for name, clause in found.items() if clause not in known] == []
@@ -133,7 +137,7 @@ def test_streams_decode_alike_by_definition(monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "tools"))
         from vectors import definition  # noqa: PLC0415
-    setting = conform.Setting(VECTORS, "numpy")
+    setting = Setting(VECTORS, "numpy")
     vectors = json.loads((VECTORS / "stream.json").read_text(encoding="utf-8"))["vectors"]
 
     class Whole:
@@ -146,7 +150,7 @@ def test_streams_decode_alike_by_definition(monkeypatch):
             return definition.run(self.program, inputs)
 
     monkeypatch.setattr(codec, "stream_of", Whole)
-    assert [conform.run_vector("stream", v, setting).result for v in vectors] == ["pass"] * len(
+    assert [running.run_vector("stream", v, setting).result for v in vectors] == ["pass"] * len(
         vectors
     )
 
@@ -218,7 +222,7 @@ def test_no_vectors_fail(folder, tmp_path):
     (folder / "index.json").unlink()
     assert failures(folder) == {"index.json": "error"}
     with pytest.raises(FileNotFoundError, match="no folder"):
-        conform.run("numpy", tmp_path / "none")
+        running.run("numpy", tmp_path / "none")
 
 
 def test_an_invalid_vector_expected_valid_fails(folder):
@@ -324,7 +328,7 @@ def test_a_failure_names_its_clause(folder, capsys):
     edit(folder / "stream.json", lambda d: flip(d["vectors"][0]))
     vector = json.loads((folder / "stream.json").read_text("utf-8"))["vectors"][0]
     clause = vector["clause"]
-    case = conform.run_vector("stream", vector, conform.Setting(folder, "numpy")).json()
+    case = running.run_vector("stream", vector, Setting(folder, "numpy")).json()
     assert (case["id"], case["result"], case["clause"]) == ("stream/1x1", "fail", clause)
     done = external(OURS, "--only", "stream/1x1", "--vectors", str(folder))
     assert f"stream/1x1 [{clause}]: sha256" in done.stderr
@@ -368,7 +372,7 @@ def test_the_decoder_command_says_one_line(monkeypatch, capsysbinary):
     for path in ("stream/1x1.inic", "invalid/quality-64.inic"):
         stream = io.TextIOWrapper(io.BytesIO((VECTORS / path).read_bytes()))
         monkeypatch.setattr(sys, "stdin", stream)
-        code = conform.main(model)
+        code = main(model)
         out, err = capsysbinary.readouterr()
         results.append((code, len(out), err.count(b"\n")))
     assert results == [(0, 3, 0), (1, 0, 1)]

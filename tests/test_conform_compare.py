@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from conform_parts import ROOT, VECTORS, code_copy, edit, intnet
 
-from intnet import codec, conform, conform_compare, conform_trace
-from intnet.conform_folder import Setting
+from intnet import codec, model_file
+from intnet.conform import comparing, tracing
+from intnet.conform.folder import Setting
+from intnet.errors import IntnetError
 
 CHOSEN = "*/17x1"  # one stream
 RUN = ("conform", "run", "--vectors", VECTORS, "--stages", "--json", "--only")
@@ -130,12 +132,12 @@ def test_what_is_no_report_is_refused(tmp_path, here, key):
 
 def test_the_last_traced_tensor_is_what_is_decoded():
     """Whole tensors, run again, end in the samples that strips gave; no backend leaves a gap."""
-    model = conform.model_file.load(VECTORS / "model" / "tiny.inm")
+    model = model_file.load(VECTORS / "model" / "tiny.inm")
     vector = {"model": "model/tiny.inm", "stream": "stream/67x45.inic"}
     pixels = codec.decode((VECTORS / vector["stream"]).read_bytes(), [model], "numpy").pixels
     for backend in ("numpy", "numba"):
-        trace = conform_trace.Trace(backend)
-        outputs = conform_trace.of_stream(trace, vector, VECTORS)
+        trace = tracing.Trace(backend)
+        outputs = tracing.of_stream(trace, vector, VECTORS)
         x_hat = outputs[model.programs["synthesis"].outputs[0]]
         np.testing.assert_array_equal(x_hat[:45, :67], pixels)
         assert trace.stages[-1].op == model.programs["synthesis"].outputs[0]
@@ -146,10 +148,10 @@ def test_invalid_vectors_have_no_stages():
     """And a digest of the refusal."""
     vector = {"id": "x", "class": "op", "clause": "x", "result": "invalid", "program": {},
               "expected": {"error": "ModelError"}}  # fmt: skip
-    assert conform_trace.trace(vector, vector["expected"], Setting(VECTORS, "numpy")) == []
+    assert tracing.trace(vector, vector["expected"], Setting(VECTORS, "numpy")) == []
 
 
 def test_twenty_six_reports_are_the_most(tmp_path):
     """They are named by letters."""
-    with pytest.raises(conform.IntnetError, match=r"27, must be 2\.\.26"):
-        conform_compare.read_all([tmp_path / "a"] * 27)
+    with pytest.raises(IntnetError, match=r"27, must be 2\.\.26"):
+        comparing.read_all([tmp_path / "a"] * 27)

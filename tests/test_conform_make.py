@@ -8,7 +8,8 @@ import pytest
 from conform_parts import ROOT, VECTORS, edit, external
 from typer.testing import CliRunner
 
-from intnet import cli, conform, conform_make, latents, pictures
+from intnet import cli, latents, pictures
+from intnet.conform import making, running
 from intnet.errors import IntnetError
 
 MODEL = VECTORS / "model" / "tiny.inm"
@@ -40,7 +41,7 @@ def made(work, tmp_path):
 def wanted(folder):
     """What the command makes them of."""
     names = [folder / "photo.png", folder / "grey.pgm"]
-    return conform_make.read(MODEL, names, (50, 9))
+    return making.read(MODEL, names, (50, 9))
 
 
 def refused(line, because):
@@ -54,7 +55,7 @@ def refused(line, because):
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_both_backends_pass_them(made, backend):
     """Every one is run; a flipped expectation, in each class, fails."""
-    report = conform.run(backend, made[0] / "v")
+    report = running.run(backend, made[0] / "v")
     assert (report["passed"], report["failed"], report["not_supported"]) == (19, 0, 0)
     changes = {
         "model": {"sha256": "0"}, "prior": {"mean": {}}, "stream": {"sha256": "0"},
@@ -63,7 +64,7 @@ def test_both_backends_pass_them(made, backend):
     for kind, change in changes.items():
         path = made[0] / "v" / f"{kind}.json"
         edit(path, lambda d, change=change: d["vectors"][0]["expected"].update(change))
-    assert conform.run(backend, made[0] / "v")["failed"] == 4
+    assert running.run(backend, made[0] / "v")["failed"] == 4
 
 
 def test_a_decoder_written_from_the_text_passes_them(work):
@@ -109,18 +110,18 @@ def test_an_interrupt_leaves_nothing(made, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(conform_make, "check", interrupted)
+    monkeypatch.setattr(making, "check", interrupted)
     assert CliRunner().invoke(cli.app, line).exit_code == 130
     assert sorted(path.name for path in folder.iterdir()) == ["grey.pgm", "photo.png"]
 
 
 def test_a_fault_that_is_none_is_found(made, monkeypatch):
     """An "invalid" stream that decodes is not written as one."""
-    monkeypatch.setattr(conform_make, "faults", lambda good: {
+    monkeypatch.setattr(making, "faults", lambda good: {
         "nothing": ("stream.layout", "No fault.", good, "StreamError")
     })  # fmt: skip
     with pytest.raises(IntnetError, match=r"invalid/nothing, backend numpy: fail"):
-        conform_make.make(wanted(made[0]), made[0] / "other")
+        making.make(wanted(made[0]), made[0] / "other")
     assert not (made[0] / "other").exists()
 
 

@@ -12,15 +12,15 @@ PAIR = "*pixel-crc-[gw]*"  # a valid and an invalid stream
 QUICK = "op/[ps]*"  # a few
 SOME_MODELS = """
 import sys
-from intnet import conform
+from intnet.conform.__main__ import main
 if "minimal" in sys.argv[1]:
     sys.exit(69)
-sys.exit(conform.main(["decode", "--backend", "numpy", "--model", sys.argv[1]]))
+sys.exit(main(["decode", "--backend", "numpy", "--model", sys.argv[1]]))
 """
 REFUSES_BY_69 = """
 import sys
-from intnet import conform
-code = conform.main(["decode", "--backend", "numpy", "--model", sys.argv[1]])
+from intnet.conform.__main__ import main
+code = main(["decode", "--backend", "numpy", "--model", sys.argv[1]])
 sys.exit(69 if code else 0)
 """
 
@@ -112,8 +112,8 @@ def test_a_backend_without_its_compiler_is_not_supported():
 
 def test_our_decoder_says_69_without_its_compiler():
     """And nothing on stdout."""
-    code = "import sys; sys.modules['numba'] = None; from intnet import conform; "
-    code += "sys.exit(conform.main(['decode', '--model', sys.argv[1]]))"
+    code = "import sys; sys.modules['numba'] = None; from intnet.conform.__main__ import main; "
+    code += "sys.exit(main(['decode', '--model', sys.argv[1]]))"
     done = external(f'{sys.executable} -c "{code}" {{model}}', "--only", "stream/1x1", "--json")
     assert results(done, "stream") == ["not-supported"]
 

@@ -9,7 +9,8 @@ import pytest
 from conform_parts import ROOT, VECTORS, edit, intnet
 from typer.testing import CliRunner
 
-from intnet import backends, cli, conform_folder, latents, selftest
+from intnet import backends, cli, latents, selftest
+from intnet.conform import folder as vectors
 
 pytestmark = pytest.mark.usefixtures("default_model")
 NAMES = ["proof", "range coder", "vectors, numpy", "vectors, numba", "backends", "pin", "hash"]
@@ -31,7 +32,7 @@ def failed(report):
 def damaged(tmp_path, monkeypatch):
     """A copy of the vectors in place of those of this installation."""
     shutil.copytree(VECTORS, tmp_path / "v1")
-    monkeypatch.setattr(conform_folder, "DEFAULT", tmp_path / "v1")
+    monkeypatch.setattr(vectors, "DEFAULT", tmp_path / "v1")
     return tmp_path / "v1"
 
 
@@ -53,7 +54,7 @@ def test_the_full_list_is_every_vector():
     report = said("--full")
     assert {v["passed"] for v in report["vectors"].values()} == {count}
     assert report["sha256"] == json.loads(selftest.hash_path().read_text())["full"]
-    quick = [v for _, v in conform_folder.read(VECTORS)[0] if selftest.quick(v)]
+    quick = [v for _, v in vectors.read(VECTORS)[0] if selftest.quick(v)]
     assert count / 2 < len(quick) < count
     assert {v["class"] for v in quick} == {v for v in classes if v not in ("stress", "real")}
 
@@ -134,5 +135,5 @@ def test_a_wheel_has_every_package_and_vector():
     data = {path for pattern in settings["package-data"]["intnet.conformance"]
             for path in folder.glob(pattern)}  # fmt: skip
     assert {p for p in VECTORS.rglob("*") if p.is_file()} <= data
-    assert conform_folder.DEFAULT == VECTORS
+    assert vectors.DEFAULT == VECTORS
     assert Path(selftest.hash_path()).is_file()

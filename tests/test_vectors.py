@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from conftest import ROOT, tool
 
-from intnet import codec, conform, conform_arith, model_file
+from intnet import codec, model_file
+from intnet.conform import arith
+from intnet.conform.classes import CLASSES
 
 VECTORS = ROOT / "conformance" / "vectors" / "v1"
 SCHEMA = json.loads((VECTORS.parent / "schema.json").read_text("utf-8"))
-NAMES = [*conform.CLASSES, "index"]
+NAMES = [*CLASSES, "index"]
 
 
 def read(name):
@@ -25,7 +27,7 @@ def vectors(name):
 
 def faults(document, name=None):
     """Of a document by the schema; with a name by the part for that file, which is quick."""
-    part = f"{name}_file" if name in conform.CLASSES else name
+    part = f"{name}_file" if name in CLASSES else name
     schema = {"$ref": f"#/$defs/{part}", "$defs": SCHEMA["$defs"]} if name else SCHEMA
     return [
         f"{'/'.join(map(str, error.absolute_path))}: {error.message:.200}"
@@ -38,7 +40,7 @@ def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"].endswith("2020-12/schema")
     forms = {form["$ref"].removeprefix("#/$defs/") for form in SCHEMA["oneOf"]}
-    assert forms == {"index", *(f"{kind}_file" for kind in conform.CLASSES)}
+    assert forms == {"index", *(f"{kind}_file" for kind in CLASSES)}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,7 +107,7 @@ def test_a_damaged_file_does_not_fit(damage):
     """One thing wrong is refused."""
     name, change = DAMAGE[damage]
     document = read(name)
-    if name in conform.CLASSES:  # the first and the last of each file, to be quick
+    if name in CLASSES:  # the first and the last of each file, to be quick
         document["vectors"] = [document["vectors"][0], document["vectors"][-1]]
     assert faults(document, name) == []
     damaged = copy.deepcopy(document)
@@ -116,7 +118,7 @@ def test_a_damaged_file_does_not_fit(damage):
 def test_what_goes_in_is_named():
     """Every field of a vector is one of all vectors, or its recipe's, or stated beside it."""
     known = {"id", "class", "clause", "comment", "cost", "result", "expected", "reached"}
-    for name in conform.CLASSES:
+    for name in CLASSES:
         document = read(name)
         for vector in document["vectors"]:
             inputs = set(vector) - known
@@ -126,7 +128,7 @@ def test_what_goes_in_is_named():
 def test_every_function_of_the_specification_has_rows():
     """But for the encoder's; with negative numbers and ends of types in each that takes them."""
     found = {vector["function"] for vector in vectors("arith")}
-    assert found == set(conform_arith.ALIKE | conform_arith.OF_BACKENDS) - {"quantise"}
+    assert found == set(arith.ALIKE | arith.OF_BACKENDS) - {"quantise"}
     assert sum(len(vector["rows"]) for vector in vectors("arith")) > 1000
     for vector in vectors("arith"):
         if vector["clause"].startswith("arith.") and vector["function"] != "ceil_div":

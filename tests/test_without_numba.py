@@ -17,9 +17,10 @@ ONLY_NUMPY = ("numba", "llvmlite", "safetensors", "PIL", "typer", "rich")
 VECTORS = """
 import json
 import rangecoder
-from intnet import backends, conform, errors
+from intnet import backends, errors
+from intnet.conform import running
 assert rangecoder.Encoder.__module__ == rangecoder.decode.__module__ == "rangecoder.uncompiled"
-report = conform.run("numpy")
+report = running.run("numpy")
 try:
     backends.load("numba")
 except errors.BackendError as error:

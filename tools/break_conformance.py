@@ -35,8 +35,8 @@ TIMEOUT = 1200  # seconds that one run may take
 RUN = """
 import json, sys
 from pathlib import Path
-from intnet import conform
-print(json.dumps(conform.run("numpy", Path(sys.argv[1]))["cases"]))
+from intnet.conform import running
+print(json.dumps(running.run("numpy", Path(sys.argv[1]))["cases"]))
 """
 Json = dict[str, Any]
 Red = dict[str, str]  # id of a vector -> its clause

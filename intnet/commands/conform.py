@@ -52,9 +52,9 @@ def run(
     """
     from fnmatch import fnmatch
 
-    from intnet import conform, conform_external
+    from intnet.conform import external, running
 
-    runner = conform_external.load()
+    runner = external.load()
     if junit:
         files.check_target(junit)
     if decoder is not None:
@@ -65,7 +65,7 @@ def run(
         line += [f"--junit={junit}"] if junit else []
         line += ["--allow-not-supported"] * allow_not_supported + ["--json"] * as_json
         raise typer.Exit(runner.main(line))
-    report = conform.run(
+    report = running.run(
         (backend or common.Backend.numpy).value,
         vectors,
         lambda vector: fnmatch(str(vector["id"]), only),
@@ -77,7 +77,7 @@ def run(
     else:
         show(report)
     if junit:
-        groups = conform_external.classes(runner, report)
+        groups = external.classes(runner, report)
         files.write(junit, runner.junit(groups, allowed=allow_not_supported))
     counts = (report["passed"], report["failed"], report["not_supported"])
     if why := runner.verdict(*counts, allowed=allow_not_supported):
@@ -110,12 +110,12 @@ def compare(
     \b
     intnet conform compare here.json there.json
     """
-    from intnet import conform_compare
+    from intnet.conform import comparing
 
     if len(reports) < 2:
         common.misuse("compare takes two reports or more")
-    read = conform_compare.read_all(reports)
-    found = conform_compare.compare(read)
+    read = comparing.read_all(reports)
+    found = comparing.compare(read)
     if as_json:
         machines = [{"name": r.name, "path": r.path, "backend": r.content["backend"],
                      "machine": r.content["machine"]} for r in read]  # fmt: skip
@@ -123,7 +123,7 @@ def compare(
             "ok": not found, "machines": machines, "differences": [d._asdict() for d in found],
         })  # fmt: skip
     else:
-        common.print_table("reports", conform_compare.rows(read))
+        common.print_table("reports", comparing.rows(read))
         for difference in found[:SHOWN]:
             print(difference.line())
         more = f", of which {SHOWN} are shown" if len(found) > SHOWN else ""
@@ -154,12 +154,12 @@ def make(
     intnet conform run --backend numba --vectors my-vectors
     python conformance/run.py --vectors my-vectors --decoder 'mydecoder --model {model}'
     """
-    from intnet import conform_make
+    from intnet.conform import making
 
     if not output.resolve().parent.is_dir():
         raise FileNotFoundError(2, "No such folder", str(output.resolve().parent))
-    wanted = conform_make.read(model, pictures, quality or conform_make.QUALITIES)
-    counts = conform_make.make(wanted, output)
+    wanted = making.read(model, pictures, quality or making.QUALITIES)
+    counts = making.make(wanted, output)
     if as_json:
         common.print_json({"folder": str(output), "vectors": counts})
     else:

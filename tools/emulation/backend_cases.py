@@ -19,8 +19,10 @@ from typing import Any
 import lines
 import numpy as np
 
-from intnet import backends, conform
+from intnet import backends
 from intnet.backends.threads import thread_count
+from intnet.conform.folder import Setting
+from intnet.conform.running import run_vector
 
 
 def facts(backend: str) -> lines.Json:
@@ -33,9 +35,9 @@ def facts(backend: str) -> lines.Json:
     return found
 
 
-def fault(vector: lines.Json, setting: conform.Setting) -> str:
+def fault(vector: lines.Json, setting: Setting) -> str:
     """What is wrong with a vector."""
-    case = conform.run_vector(vector["class"], vector, setting)
+    case = run_vector(vector["class"], vector, setting)
     return "" if case.result == "pass" else f"{case.result}: {case.detail}"
 
 
@@ -72,7 +74,7 @@ def planted(weights: Callable[..., Any]) -> Callable[..., Any]:
 
 def cases(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], str]]]:
     """The vectors, then the photograph."""
-    setting = conform.Setting(options.vectors, options.backend)
+    setting = Setting(options.vectors, options.backend)
     for vector in lines.chosen(options.vectors, options.ids):
         yield vector["id"], partial(fault, vector, setting)
     if options.photograph:

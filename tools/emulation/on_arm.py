@@ -13,8 +13,9 @@ import pytest
 
 from emulation import image
 from emulation.cases import every, wrong
-from intnet import backends, conform
+from intnet import backends
 from intnet.backends.simd import choose, neon, pack
+from intnet.conform import running
 from intnet.program import Conv, Port, Program
 
 WITH_NEON = "numba-neon or kernels_write or random_programs"
@@ -22,7 +23,7 @@ WITH_NEON = "numba-neon or kernels_write or random_programs"
 
 def vectors() -> str:
     """The conformance vectors."""
-    report = conform.run("numba")
+    report = running.run("numba")
     failed = [case["id"] for case in report["cases"] if case["result"] != "pass"]
     if failed or not report["passed"]:
         raise AssertionError(f"{report['passed']} passed, failed: {failed[:10]}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from intnet import program_json
 from intnet.bounds import prove
-from intnet.conform_arrays import described, expand
+from intnet.conform.arrays import described, expand
 from intnet.errors import ModelError
 from intnet.program import TENSORS, Program
 from vectors import definition
@@ -18,7 +18,7 @@ MULTIPLIER_MAX = 2**31 - 1
 
 
 def array(dtype: str, *shape: int, **recipe: Any) -> Json:
-    """An array by recipe; see `intnet.conform_arrays.expand`."""
+    """An array by recipe; see `intnet.conform.arrays.expand`."""
     return {"dtype": dtype, "shape": list(shape), **recipe}
 
 

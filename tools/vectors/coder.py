@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 
 import rangecoder
-from intnet.conform_arrays import described, expand
+from intnet.conform.arrays import described, expand
 from rangecoder import PayloadError, Tables, reference
 from vectors.building import array
 

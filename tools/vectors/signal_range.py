@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from intnet.bounds import prove
-from intnet.conform_arrays import expand
+from intnet.conform.arrays import expand
 from intnet.program import Add, Array, Div, Program, Requantise
 from vectors import definition
 from vectors.building import LIMITS, MULTIPLIER_MAX, Json, array, clip, finish, loaded, same

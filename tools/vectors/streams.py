@@ -11,7 +11,7 @@ import numpy as np
 
 import rangecoder
 from intnet import codec, container, latents, model_file, tile_coding
-from intnet.conform_arrays import described, expand, lcg
+from intnet.conform.arrays import described, expand, lcg
 from intnet.model_file import QUALITIES, Model, certify
 from vectors import bad_models, definition, minimal_model, tiny_model, wide_model
 from vectors.building import array

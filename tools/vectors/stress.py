@@ -6,8 +6,8 @@ import hashlib
 
 import numpy as np
 
-from intnet.conform_arrays import described, expand
-from intnet.conform_coder import tables_of
+from intnet.conform.arrays import described, expand
+from intnet.conform.coder import tables_of
 from rangecoder import reference
 from vectors.building import LIMITS, Json, array, clip, finish, noise, same
 

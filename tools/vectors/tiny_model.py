@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet.conform_arrays import lcg
+from intnet.conform.arrays import lcg
 from intnet.model_file import QUALITIES, Model, Scaling
 from intnet.program import (
     Add,

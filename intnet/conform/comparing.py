@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intnet.conform_folder import Json
+from intnet.conform.arrays import Json
 from intnet.errors import IntnetError
 
 SHOWN = 16  # hexadecimal digits of a hash

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from intnet import model_file
+from intnet.conform.arrays import Json
 from intnet.model_file import Model
 
 INDEX = "index.json"
-
-Json = dict[str, Any]
 
 
 class Setting(NamedTuple):
@@ -57,7 +56,7 @@ class Case(NamedTuple):
 
 def place() -> Path:
     """The folder `conformance`: a wheel has it below `intnet`, a checkout beside it."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     shipped = package / "conformance"
     return shipped if shipped.is_dir() else package.parent / "conformance"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import rangecoder
 from intnet import backends, codec, container, model_file, program_json, strips, tile_coding
 from intnet.backends.execute import Backend, Rows, Step, Stream
-from intnet.conform_arrays import described, expand
-from intnet.conform_folder import Json, Setting, Stage, model_of
+from intnet.conform.arrays import Json, described, expand
+from intnet.conform.folder import Setting, Stage, model_of
 from intnet.errors import IntnetError
 from intnet.model_file import Model
 from intnet.program import Array, Program

@@ -13,8 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intnet import backends, codec, conform, container, model_file, pictures
-from intnet.conform_folder import INDEX, Json, Setting, files
+from intnet import backends, codec, container, model_file, pictures
+from intnet.conform.arrays import Json
+from intnet.conform.classes import results
+from intnet.conform.folder import INDEX, Setting, files
+from intnet.conform.running import run
 from intnet.errors import IntnetError
 from intnet.model_file import Model
 
@@ -76,7 +79,7 @@ def make(wanted: Wanted, folder: Path) -> dict[str, int]:
 
 def check(folder: Path, backend: str) -> None:
     """Raise IntnetError unless a backend passes every vector."""
-    for case in conform.run(backend, folder)["cases"]:
+    for case in run(backend, folder)["cases"]:
         if case["result"] != "pass":
             got = f"{case['result']}: {case['detail']}"
             raise IntnetError(f"vector {case['id']}, backend {backend}: {got}; nothing is written")
@@ -99,7 +102,7 @@ def write(wanted: Wanted, folder: Path) -> dict[str, int]:
         kind, refused = vector["class"], "expected" in vector
         vector["result"] = "invalid" if refused else "valid"
         if not refused:
-            vector["expected"] = conform.results(kind, vector, Setting(folder, "numpy"))
+            vector["expected"] = results(kind, vector, Setting(folder, "numpy"))
         classes[kind].append(vector)
     for kind, found in classes.items():
         lines = ",\n".join(json.dumps(vector, ensure_ascii=False) for vector in found)

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from intnet.conform_folder import Json, place
+from intnet.conform.arrays import Json
+from intnet.conform.folder import place
 
 
 def load(path: Path | None = None) -> ModuleType:
@@ -24,7 +25,7 @@ def load(path: Path | None = None) -> ModuleType:
 
 
 def classes(runner: ModuleType, report: Json) -> dict[str, Any]:
-    """A report of `conform.run` as that runner has one: cases by class."""
+    """A report of `running.run` as that runner has one: cases by class."""
     kinds = dict.fromkeys(case["class"] for case in report["cases"])
     return {
         kind: runner.grouped(

@@ -9,7 +9,7 @@ import numpy as np
 
 import rangecoder
 import rangecoder.reference
-from intnet.conform_arrays import Json, described, expand
+from intnet.conform.arrays import Json, described, expand
 from intnet.program import Array
 from rangecoder import Tables
 
