@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from intnet import model_file, shipped
+from intnet import codec, model_file, pictures, shipped
 from intnet.model_file import Model
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +69,28 @@ def picture() -> np.ndarray:
     y, x = np.mgrid[:70, :90]
     waves = [np.sin(x / 9 + c) + np.cos(y / 7 - c) for c in range(3)]
     return (127 + 60 * np.stack(waves, -1)).astype(np.uint8)
+
+
+@pytest.fixture
+def photo_folder(
+    tmp_path: Path,
+    picture: np.ndarray,
+    tiny_path: Path,
+    tiny: Model,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A folder with photo.png and photo.inic; the tiny model plays the shipped one."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "photo.inm").symlink_to(tiny_path)
+    monkeypatch.setattr(shipped, "folder", lambda: models)
+    monkeypatch.setattr(shipped, "DEFAULT", "photo")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    pictures.write("photo.png", picture)
+    Path("photo.inic").write_bytes(codec.encode(picture, tiny, 40, verify=True))
+    return work
 
 
 @pytest.fixture(scope="session")
