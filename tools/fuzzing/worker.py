@@ -20,7 +20,8 @@ from random import Random
 
 ROOT = Path(__file__).parents[2]
 sys.path[:1] = [str(ROOT), str(ROOT / "tools")]  # not this folder: names of it are common
-from fuzzing.targets import TARGETS, Target  # noqa: E402  # found by the line above
+from fuzzing.target.outcome import Target  # noqa: E402  # found by the line above
+from fuzzing.targets import TARGETS  # noqa: E402
 
 COMPARED = 50  # one call in so many is compared with the reference
 LARGEST = 2**20  # bytes of an input
