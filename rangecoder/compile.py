@@ -1,10 +1,10 @@
 """The one place that names the compiler."""
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numba
-from numba.extending import intrinsic
+from numba import extending
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +29,13 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", compiled)
 
 
-def _quotient(_context: Any, dividend: Any, divisor: Any) -> Any:
+def intrinsic(function: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
+    """A call that builds its own LLVM IR; numba passes the first argument, the context."""
+    return cast("Callable[P, Any]", extending.intrinsic(function))
+
+
+@intrinsic
+def quotient(_context: Any, dividend: Any, divisor: Any) -> Any:
     """Compile to floor(dividend / divisor) of int64 dividend >= 0, divisor > 0, in one instruction.
 
     `//` would look at both signs and for a zero. The divisor is combined with its sign, which is 0,
@@ -42,6 +48,3 @@ def _quotient(_context: Any, dividend: Any, divisor: Any) -> Any:
         return builder.udiv(a, builder.xor(b, builder.ashr(b, b.type(63))))
 
     return numba.int64(dividend, divisor), build
-
-
-quotient = cast("Callable[[Any, Any], Any]", intrinsic(_quotient))

@@ -6,9 +6,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
 from intnet.backends.simd.values import I32, I64
+from rangecoder.compile import intrinsic
 
 
 @intrinsic

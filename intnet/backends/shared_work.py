@@ -38,7 +38,7 @@ def work(control: int, layers: Array, jobs: Array) -> int:
     control: address of the words. layers: int64 (n, LAYER_WORDS), trusted. jobs: this thread's
     copy of the layers.
     """
-    panel: int = load(control + 8 * NEXT)  # type: ignore[call-arg]  # numba passes the context
+    panel: int = load(control + 8 * NEXT)
     if panel >= load(control + 8 * END):
         return 0
     layer = load(control + 8 * LAYER)
@@ -60,7 +60,7 @@ def offer(control: int, layers: Array, jobs: Array, layer: int, count: int, rest
 
     rest: the function that `give_way` calls, 0 for none.
     """
-    end: int = load(control + 8 * END)  # type: ignore[call-arg]
+    end: int = load(control + 8 * END)
     store(control + 8 * LAYER, layer)
     store(control + 8 * FIRST, end)
     store(control + 8 * COUNT, count)
@@ -79,7 +79,7 @@ def offer(control: int, layers: Array, jobs: Array, layer: int, count: int, rest
 def help_rows(control: Array, layers: Array, jobs: Array, rest: int) -> None:
     """Work until the leader stops."""
     at, looks = control.ctypes.data, 0
-    while load(at + 8 * STOP) == 0:  # type: ignore[call-arg]
+    while load(at + 8 * STOP) == 0:
         if work(at, layers, jobs):
             looks = 0
         else:
@@ -91,7 +91,7 @@ def help_rows(control: Array, layers: Array, jobs: Array, rest: int) -> None:
 @jit
 def stop(control: Array) -> None:
     """Send the helpers home."""
-    store(control.ctypes.data + 8 * STOP, 1)  # type: ignore[call-arg]
+    store(control.ctypes.data + 8 * STOP, 1)
 
 
 def control_words() -> Array:

@@ -9,13 +9,13 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from intnet.backends.simd import choose, values
 from intnet.backends.simd.emit import GROUP_BYTES
 from intnet.backends.simd.isa import Isa
 from intnet.backends.simd.values import I32, I64
 from intnet.bench.race import Call
+from rangecoder.compile import intrinsic
 
 COUNT = 2_000_000  # rounds of all registers: milliseconds
 REGISTER = 64  # bytes of the largest

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
 from intnet.backends.simd.job import (
     ADDEND,
@@ -44,7 +43,7 @@ from intnet.backends.simd.job import (
 )
 from intnet.backends.simd.values import I64
 from intnet.program import Array
-from rangecoder.compile import jit
+from rangecoder.compile import intrinsic, jit
 
 BLOCK = 96  # positions whose inputs stay in a near cache while all panels pass over them
 DEPTHWISE_BLOCK = 24  # each panel reads a part of every cache line: all lines stay in the nearest
@@ -136,7 +135,7 @@ def run_panels(layer: Layer, job: Array, side: Panels, count: int, out: int, add
         job[PARAMETERS] = parameters.ctypes.data + panel * parameters.shape[1] * 4
         job[TARGETS] = targets.ctypes.data + panel * targets.shape[1] * 8
         job[ADDEND] = addend + channel * 2 if addend else 0
-        call(layer.tiles, job.ctypes.data)  # type: ignore[call-arg]  # numba passes the context
+        call(layer.tiles, job.ctypes.data)
 
 
 @jit

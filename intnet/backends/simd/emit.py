@@ -28,12 +28,12 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from intnet.backends.simd import job
 from intnet.backends.simd.epilogue import Epilogue
 from intnet.backends.simd.isa import Dot, Isa
 from intnet.backends.simd.values import I16, I32, I64, load, shifted, splat, store
+from rangecoder.compile import intrinsic
 
 GROUP_BYTES = 4
 
