@@ -10,7 +10,7 @@ from functools import cache
 from llvmlite import ir
 
 from intnet.backends.simd import emit
-from intnet.backends.simd.compiled import address
+from intnet.backends.simd.compiled import address, source_stamp
 from intnet.backends.simd.isa import Isa
 from intnet.backends.simd.values import I16, call, constant
 
@@ -41,11 +41,12 @@ depthwise = emit.panel(ISA, "depthwise")
 @cache
 def panels() -> dict[str, int]:
     """Addresses of the compiled panels by kind, for processors that have these instructions."""
+    stamp = source_stamp()
 
     def s16_panel(job: int) -> None:
-        s16(job)
+        s16(job, stamp)
 
     def depthwise_panel(job: int) -> None:
-        depthwise(job)
+        depthwise(job, stamp)
 
     return {"s16": address(s16_panel), "depthwise": address(depthwise_panel)}

@@ -41,19 +41,19 @@ Sums = list[list[ir.Value]]  # a register of sums for each row and vector of a t
 
 
 def panel(isa: Isa, kind: str) -> Any:
-    """The numba intrinsic `tiles(job)` of an ISA for a kind of layer.
+    """The numba intrinsic `tiles(job, stamp)` of an ISA for a kind of layer.
 
     kind: "u8" (times s8), "s16" (times s16), or "depthwise" (s16 times s16, one input channel for
-    each output channel).
+    each output channel). stamp: not read, see `compiled.source_stamp`.
     """
 
     @intrinsic
-    def tiles(context: Any, job: Any) -> Any:
+    def tiles(context: Any, job: Any, stamp: Any) -> Any:
         def codegen(ctx: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
             Tiles(isa, builder, args[0]).emit(isa.dots.get(kind))
             return ctx.get_dummy_value()
 
-        return types.void(types.int64), codegen
+        return types.void(types.int64, types.int64), codegen
 
     return tiles
 

@@ -1,6 +1,7 @@
 """What a panel of tiles is told: int64 words at the indexes below. It trusts them.
 
-Addresses and steps are in bytes.
+Addresses and steps are in bytes. Numba's disk cache of the drivers, unlike that of the panels, does
+not notice a change here: delete `__pycache__` after one.
 """
 
 (

@@ -10,7 +10,7 @@ from functools import cache
 from llvmlite import ir
 
 from intnet.backends.simd import emit
-from intnet.backends.simd.compiled import address
+from intnet.backends.simd.compiled import address, source_stamp
 from intnet.backends.simd.isa import Isa
 from intnet.backends.simd.values import I8, call, constant
 
@@ -41,15 +41,16 @@ depthwise = emit.panel(ISA, "depthwise")
 @cache
 def panels() -> dict[str, int]:
     """Addresses of the compiled panels by kind, for processors that have these instructions."""
+    stamp = source_stamp()
 
     def u8_panel(job: int) -> None:
-        u8(job)
+        u8(job, stamp)
 
     def s16_panel(job: int) -> None:
-        s16(job)
+        s16(job, stamp)
 
     def depthwise_panel(job: int) -> None:
-        depthwise(job)
+        depthwise(job, stamp)
 
     made = {"u8": u8_panel, "s16": s16_panel, "depthwise": depthwise_panel}
     return {kind: address(panel) for kind, panel in made.items()}
