@@ -20,7 +20,7 @@ import numpy as np
 from intnet.backends import serial_kernels as kernels
 from intnet.backends import shared_work
 from intnet.backends.shared_work import LAYER_WORDS
-from intnet.backends.simd import choose, drivers, pack
+from intnet.backends.simd import choose, drivers, extents, pack
 from intnet.backends.simd.drivers import Layer, Panels
 from intnet.backends.simd.job import JOB_WORDS, OUT, PARAMETERS, TARGETS, WEIGHTS
 from intnet.backends.simd.linear import kind_of, phase, raised
@@ -262,6 +262,8 @@ class Run:
         coded = kernels.Coded(
             self.symbols, self.tables, self.symbols.reshape(-1), self.tables.reshape(-1)
         )
+        sides = [step.panels for step in self.plan.steps]
+        extents.check_fronts(self.grid, nets, self.latents, front, coded, y, sides)
         helpers = [
             pool(threads - 1).submit(shared_work.help_rows, control, self.layers, mine, rest)
             for mine in jobs[1:]
