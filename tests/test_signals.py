@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +30,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, default_model: object) -> Pa
     folder = tmp_path_factory.mktemp("large")
     sample = pictures.read(selftest.sample_path())
     Image.fromarray(np.tile(sample, (5, 6, 1))[:2000, :3000]).save(folder / "large.ppm")
-    line = [BIN / "intnet", "encode", folder / "large.ppm", "-o", folder / "large.inic"]
-    subprocess.run(line, check=True, capture_output=True)
+    whole(["encode", folder / "large.ppm", "-o", folder / "large.inic"])
     return folder
 
 
@@ -98,8 +98,8 @@ def test_at_several_moments(large: Path, tmp_path: Path, verb: str, number: sign
     for seconds in (4 * t for t in MOMENTS) if verb == "convert" else MOMENTS:
         code, errors = stopped(lines[verb], number, after(seconds))
         if code == 0:
-            (whole,) = tmp_path.iterdir()
-            whole.unlink()
+            (complete,) = tmp_path.iterdir()
+            complete.unlink()
             continue
         in_time(code, errors, number)
         assert list(tmp_path.iterdir()) == []
@@ -107,35 +107,75 @@ def test_at_several_moments(large: Path, tmp_path: Path, verb: str, number: sign
     assert ended > 2
 
 
+def writing(folder: Path, late: float) -> Callable[[], bool]:
+    """So many seconds after there is another temporary file."""
+    before, begun = temporary(folder), list[float]()
+
+    def when() -> bool:
+        if not begun and set(temporary(folder)) - set(before):
+            begun.append(time.monotonic())
+        return bool(begun) and time.monotonic() - begun[0] >= late
+
+    return when
+
+
+def temporary(folder: Path) -> list[Path]:
+    """What killed processes left."""
+    return list(folder.glob(".*.tmp"))
+
+
+def whole(line: list[object]) -> None:
+    """A verb that nothing stops."""
+    subprocess.run([BIN / "intnet", *map(str, line)], check=True, capture_output=True)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="abandoned files are found by flock")
-def test_kill_9(large: Path, tmp_path: Path) -> None:
+def test_kill_9_of_decodes(large: Path, tmp_path: Path) -> None:
     """At random moments: never a part under the final name, and the next run clears the rest."""
-    rng, left = random.Random(0), 0
-    want = (large / "large.inic").read_bytes()
-    name = tmp_path / "x.ppm"
-    subprocess.run([BIN / "intnet", "decode", large / "large.inic", "-o", name], check=True)
-    whole = name.read_bytes()
-    name.unlink()
+    rng, left, name = random.Random(0), 0, tmp_path / "x.ppm"
+    line: list[object] = ["decode", large / "large.inic", "-o", name]
+    whole(line)
+    want = name.read_bytes()
     for _ in range(20):
-        late = rng.random() / 2
-        begun: list[float] = []
-
-        def when(late: float = late, begun: list[float] = begun) -> bool:
-            if any(tmp_path.glob(".x.ppm.*")):
-                begun.append(time.monotonic())
-            return bool(begun) and time.monotonic() - begun[0] > late
-
-        stopped(["decode", large / "large.inic", "-o", name], signal.SIGKILL, when)
-        assert not name.exists() or name.read_bytes() == whole
-        left += any(path != name for path in tmp_path.iterdir())
         name.unlink(missing_ok=True)
-        stream = tmp_path / "x.inic"
-        line = ["encode", large / "large.ppm", "-o", stream]
-        stopped(line, signal.SIGKILL, after(2 * rng.random()))
-        assert not stream.exists() or stream.read_bytes() == want
+        stopped(line, signal.SIGKILL, writing(tmp_path, rng.random() / 2))
+        assert not name.exists() or name.read_bytes() == want
+        left += bool(temporary(tmp_path))
     assert left > 2
-    for line in (["decode", large / "large.inic", "-o", name],
-                 ["encode", large / "large.ppm", "-o", tmp_path / "x.inic"]):  # fmt: skip
-        subprocess.run([BIN / "intnet", *line], check=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.inic", "x.ppm"]
+    whole(line)
+    assert (list(tmp_path.iterdir()), name.read_bytes()) == ([name], want)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="abandoned files are found by flock")
+def test_kill_9_of_encodes(large: Path, tmp_path: Path) -> None:
+    """200 of them, at random moments: no file, the old one or the whole new one, ever.
+
+    Writing is a small part of the time, so that every fourth is killed as soon as it has begun.
+    """
+    rng, found, name = random.Random(0), Counter[str](), tmp_path / "x.inic"
+    pixels = pictures.read(large / "large.ppm")[:1000, :1500]
+    pictures.write(large / "smaller.ppm", pixels)
+    line: list[object] = ["encode", large / "smaller.ppm", "-o", name]
+    begun = time.monotonic()
+    whole(line)
+    seconds, want = time.monotonic() - begun, name.read_bytes()
+    for number in range(200):
+        name.unlink()
+        before = rng.choice((None, b"old"))
+        if before:
+            name.write_bytes(before)
+        moment = after(1.1 * seconds * rng.random())
+        part = writing(tmp_path, rng.random() / 200)
+        code, _ = stopped(line, signal.SIGKILL, moment if number % 4 else part)
+        there = name.read_bytes() if name.exists() else None
+        assert there in ((want,) if code == 0 else (before, want))
+        assert len(temporary(tmp_path)) <= (code != 0)
+        found["whole" if there == want else "before"] += 1
+        found["with a temporary file"] += bool(temporary(tmp_path))
+        name.touch()
+    sys.stdout.write(f"encodes that took {seconds:.1f} s, killed: {dict(found)}\n")  # seen with -s
+    assert min(found["whole"], found["before"], found["with a temporary file"]) > 2
+    whole(line)
+    assert (list(tmp_path.iterdir()), name.read_bytes()) == ([name], want)
