@@ -37,7 +37,8 @@ test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 
 # In a cache of its own: compiled code does not say whether it checks.
-BOUNDED := backends latents robustness codec strips context limits detection tiles region chunks
+BOUNDED := backends latents robustness codec strips context limits detection tiles region chunks \
+  front_extents
 test-bounds: $(VENV)/.dev
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=out/bounds-cache \
 	  $(BIN)/python -m pytest $(BOUNDED:%=tests/test_%.py) tests/rangecoder \

@@ -84,7 +84,7 @@ def integer_checkpoint(
     try:
         meta = load_weights(path)[1]
         model = evaluate.load_model(path)
-    except (ValueError, KeyError, RuntimeError) as error:
+    except ValueError as error:
         raise IntnetError(f"{path}: not a checkpoint of `intnet train` ({error})") from None
     if meta["stage"] == "integer":
         return model, meta

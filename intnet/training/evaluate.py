@@ -9,12 +9,15 @@ them with the integer codec's real streams.
 from __future__ import annotations
 
 import argparse
+import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from intnet.distortion import psnr
 from intnet.training.checkpoint import load_weights
@@ -32,13 +35,38 @@ class Point(NamedTuple):
 
 
 def load_model(path: Path) -> MeanScaleHyperprior:
-    """The float or integer model of a checkpoint, in evaluation mode."""
+    """The float or integer model of a checkpoint, in evaluation mode.
+
+    Raises ValueError naming field or tensor, got and allowed. What the file says of sizes is
+    compared with the tensors that it has before anything of such sizes is made.
+    """
     weights, meta = load_weights(path)
-    model = MeanScaleHyperprior(Config(**{k: meta[k] for k in Config().as_dict()}))
-    if meta["stage"] == "integer":
-        model = empty_twin(model)
-    model.load_state_dict(weights)
+    stage = meta.get("stage")
+    if stage not in ("float", "integer"):
+        raise ValueError(f"{path}: stage {reprlib.repr(stage)}, must be 'float' or 'integer'")
+    try:
+        with torch.device("meta"):  # shapes alone
+            model = MeanScaleHyperprior(Config.of(meta))
+            model = empty_twin(model) if stage == "integer" else model
+        check_weights(weights, model.state_dict())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    model.load_state_dict(weights, assign=True)
     return model.eval()
+
+
+def check_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless names, dtypes and shapes are those wanted, and all values finite."""
+    if weights.keys() != wanted.keys():
+        name = min(weights.keys() ^ wanted.keys())
+        there = "is there, must not be" if name in weights else "is missing"
+        raise ValueError(f"tensor {reprlib.repr(name)} {there}")
+    for name, tensor in wanted.items():
+        got, want = ((x.dtype, tuple(x.shape)) for x in (weights[name], tensor))
+        if got != want:
+            raise ValueError(f"tensor {name!r}: {got}, must be {want}")
+        if not weights[name].isfinite().all():
+            raise ValueError(f"tensor {name!r}: a value that is not finite")
 
 
 @torch.no_grad()

@@ -8,8 +8,10 @@ multiplies residuals by `gain(q)` per channel, so a table index is `index + offs
 from __future__ import annotations
 
 import math
+import reprlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +32,7 @@ def rate_lambda(quality: Tensor) -> Tensor:
 # log-scale = prior output * index_step + index_origin
 UNITS = {"pixel_offset": 0.5, "pixel_scale": 1.0, "index_step": 1.0, "index_origin": 0.0}
 DEAD_ZONE = 0.0  # strength of the quantiser's dead zone; 0: nearest
+MOST_CHANNELS, MOST_BLOCKS = 4096, 64
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,17 @@ class Config:
     def as_dict(self) -> dict[str, int]:
         """Plain dictionary for checkpoints."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any]) -> Config:
+        """The counts among metadata. Raises ValueError naming field, got and allowed."""
+        counts: dict[str, Any] = {name: meta.get(name) for name in cls().as_dict()}
+        for name, count in counts.items():
+            most = MOST_BLOCKS if name == "blocks" else MOST_CHANNELS
+            if type(count) is not int or not 1 <= count <= most:
+                got = reprlib.repr(count)
+                raise ValueError(f"{name}: {got}, must be an integer within [1, {most}]")
+        return cls(**counts)
 
 
 class Output(NamedTuple):

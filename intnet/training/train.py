@@ -117,8 +117,7 @@ class Trainer:
         """A fresh KLT, given weights, or their integer twin."""
         args = self.args
         weights, meta = checkpoint.load_weights(args.init) if args.init else (None, vars(args))
-        config = Config(**{k: meta[k] for k in Config().as_dict()})
-        model = MeanScaleHyperprior(config)
+        model = MeanScaleHyperprior(Config.of(meta))
         calibration = as_input(next(batches(self.pictures, 64, 128, np.random.default_rng(1))))
         if weights is None:
             klt(model, calibration)
