@@ -14,9 +14,8 @@ Alpha = npt.NDArray[np.uint8]
 
 def encode(alpha: Alpha) -> bytes:
     """uint8 (h, w): each row less the one above it, modulo 256, deflated."""
-    above = np.zeros_like(alpha)
-    above[1:] = alpha[:-1]
-    return zlib.compress((alpha - above).tobytes(), 6)
+    rows: Alpha = np.diff(alpha, axis=0, prepend=np.zeros_like(alpha[:1]))
+    return zlib.compress(rows.data, 6)
 
 
 def decode(data: bytes, height: int, width: int) -> Alpha:

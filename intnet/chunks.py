@@ -47,7 +47,7 @@ def unpack(data: bytes) -> Chunks:
             )
         kind, size, crc = HEAD.unpack_from(data, at)
         at += HEAD.size
-        if not (kind.isascii() and kind.isalpha()):
+        if not kind.isalpha():
             raise StreamError(f"stream, chunks: type {kind!r}, must be four letters")
         name = f"stream, chunk {kind.decode()}"
         if at + size > len(data):
@@ -65,6 +65,24 @@ def unpack(data: bytes) -> Chunks:
             raise StreamError(f"{name}: occurs twice")
         found.append(chunk)
     return tuple(found)
+
+
+def check(ancillary: Chunks) -> None:
+    """Chunks that may go with a picture: no decoder refuses them, or takes them for alpha.
+
+    Raises ValueError for others.
+    """
+    types = [chunk.type for chunk in ancillary]
+    for kind, data in ancillary:
+        if len(kind) != 4 or not kind.isalpha() or kind[:1].isupper():
+            raise ValueError(
+                f"ancillary: type {kind!r}, must be four letters, the first a small one"
+            )
+        if too_large(kind, len(data)):
+            got = f"{kind.decode()} of {len(data)} bytes"
+            raise ValueError(f"ancillary: {got}, at most {MAX_ANCILLARY}")
+        if kind in KNOWN and types.count(kind) > 1:
+            raise ValueError(f"ancillary: {kind.decode()} occurs twice")
 
 
 def too_large(kind: bytes, size: int) -> bool:

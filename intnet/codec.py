@@ -25,6 +25,7 @@ from intnet.errors import ModelError, StreamError
 from intnet.latents import Int32Array
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import PROGRAMS, QUALITIES, Y_STRIDE, Z_STRIDE, Model, check_size
+from intnet.options import DecoderOptions, EncoderOptions
 from intnet.program import DTYPES, Array, Port
 from intnet.strips import aligned, cells, input_sizes, rows_of, strip_rows
 
@@ -34,7 +35,8 @@ Pixels = npt.NDArray[np.uint8]
 class Analysed(NamedTuple):
     """A picture seen through the encoder's networks; every quality is coded from it.
 
-    y: (ceil(h / 16), ceil(w / 16), M); z: (ceil(h / 64), ceil(w / 64), Z); alpha: (h, w), if any.
+    y: (ceil(h / 16), ceil(w / 16), M); z: (ceil(h / 64), ceil(w / 64), Z); alpha: data of its
+    chunk, if there is any.
     """
 
     y: Array
@@ -42,7 +44,7 @@ class Analysed(NamedTuple):
     height: int
     width: int
     grey: bool
-    alpha: Pixels | None = None
+    alpha: bytes | None = None
 
     @property
     def strips(self) -> Iterator[tuple[Array, Array]]:
@@ -61,7 +63,7 @@ class Analysing(NamedTuple):
     height: int
     width: int
     grey: bool
-    alpha: Pixels | None = None
+    alpha: bytes | None = None
 
 
 class Decoded(NamedTuple):
@@ -136,14 +138,14 @@ def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
 
 
 def analysing(pixels: Pixels, model: Model, backend: str) -> Analysing:
-    """As `analyse`, which it is the beginning of: nothing but checks is done yet."""
+    """As `analyse`, which it is the beginning of: checks are made, no network has run yet."""
     planes.check(pixels)
     colours, transparency = planes.split(pixels)
     height, width, channels = colours.shape
     check_sizes(model, (height, width), PROGRAMS)
-    return Analysing(
-        analysis_strips(colours, model, backend), height, width, channels == 1, transparency
-    )
+    strips = analysis_strips(colours, model, backend)
+    data = None if transparency is None else alpha.encode(transparency)
+    return Analysing(strips, height, width, channels == 1, data)
 
 
 def analysis_strips(pixels: Pixels, model: Model, backend: str) -> Iterator[tuple[Array, Array]]:
@@ -201,21 +203,21 @@ def code(
 ) -> bytes:
     """The stream of an analysed picture at a quality 0..63. Raises ValueError, ModelError.
 
-    verify: also decode, and store the CRC-32 of the samples in the stream. tile: pixels along a
-    side of what is coded on its own, a multiple of 64; 0: the whole picture at once. ancillary:
-    chunks that go with the picture, an ICC profile or EXIF.
+    Keywords: those of `EncoderOptions`.
     """
+    return coded(a, model, quality, EncoderOptions(backend, verify, tile, ancillary))
+
+
+def coded(a: Analysed | Analysing, model: Model, quality: int, options: EncoderOptions) -> bytes:
+    """As `code`."""
     if not 0 <= quality < QUALITIES:
         raise ValueError(f"quality: {quality}, must be in 0..{QUALITIES - 1}")
-    for kind, data in ancillary:
-        if chunks.too_large(kind, len(data)):
-            got = f"{kind.decode()} of {len(data)} bytes"
-            raise ValueError(f"ancillary: {got}, at most {chunks.MAX_ANCILLARY}")
-    extra = ancillary
-    if a.alpha is not None:
-        extra = (Chunk(chunks.ALPHA, alpha.encode(a.alpha)), *ancillary)
-    grid = tiles.grid_of(a.height, a.width, tile, always=bool(extra))
+    chunks.check(options.ancillary)
+    had = () if a.alpha is None else (Chunk(chunks.ALPHA, a.alpha),)
+    extra = (*had, *options.ancillary)
+    grid = tiles.grid_of(a.height, a.width, options.tile, always=bool(extra))
     encoder, size, crc = tile_coding.SymbolEncoder(grid, model.y_tables), (a.height, a.width), 0
+    backend, verify = options.backend, options.verify
     picture = Reconstruction(model, quality, size, a.grey, backend) if verify else None
     z_rows: list[Array] = []
     for symbols, tables, mean in symbol_strips(a, model, quality, backend, z_rows):
@@ -255,10 +257,10 @@ def encode(
 ) -> bytes:
     """uint8 samples (h, w, 1 to 4) to a stream; see `analyse` and `code`.
 
-    Raises ValueError for other samples, quality or tile.
+    Raises ValueError for other samples, quality, tile or chunks.
     """
     a = analysing(pixels, model, backend)  # y as a whole is never held
-    return code(a, model, quality, backend, verify=verify, tile=tile, ancillary=ancillary)
+    return coded(a, model, quality, EncoderOptions(backend, verify, tile, ancillary))
 
 
 class Reconstruction:
@@ -311,7 +313,7 @@ def decode(
     Raises ModelError where the model is not at hand or does not fit this size of picture,
     StreamError or IntnetError where the picture exceeds the limits.
     """
-    header, strips = decode_strips(stream, models, backend, limits)
+    header, strips = decode_strips(stream, models, DecoderOptions(backend, limits))
     pixels, done = planes.canvas(header), 0
     for rows in strips:
         pixels[done : done + len(rows), :, : rows.shape[2]] = rows
@@ -320,30 +322,33 @@ def decode(
 
 
 def decode_strips(
-    stream: bytes,
-    models: Iterable[Model],
-    backend: str = "numba",
-    limits: Limits = DEFAULT,
+    stream: bytes, models: Iterable[Model], options: DecoderOptions
 ) -> tuple[container.Header, Iterator[Pixels]]:
     """The header, and rows of colours (rows, w, 1 or 3) from top to bottom, as `decode` has them.
 
-    Raises as that does, some of it from the iterator: only at its end all has been checked.
+    Raises as that does, some of it from the iterator: only at its end all colours have been
+    checked. Alpha is not looked at.
     """
-    parsed = container.unpack(stream, limits)
+    parsed = container.unpack(stream, options.limits)
     model = choose(models, parsed.header.model_id)
-    memory.check_decoding(model, parsed.header, len(stream), backend, limits)
-    return parsed.header, checked(decoded_strips(parsed, model, backend), parsed.header.pixel_crc)
+    memory.check_decoding(model, parsed.header, len(stream), options)
+    return parsed.header, checked(decoded_strips(parsed, model, options.backend), parsed.header)
 
 
-def checked(strips: Iterator[Pixels], pixel_crc: int | None) -> Iterator[Pixels]:
-    """The same rows. Raises StreamError at their end, where they have another CRC than that."""
+def checked(strips: Iterator[Pixels], header: container.Header) -> Iterator[Pixels]:
+    """The same rows. Raises StreamError at their end, where their CRC is not that of the header."""
     crc = 0
     for rows in strips:
         crc = zlib.crc32(rows.data, crc)
         yield rows
-    if pixel_crc is not None and crc != pixel_crc:
+    check_pixel_crc(crc, header)
+
+
+def check_pixel_crc(crc: int, header: container.Header) -> None:
+    """The CRC of the samples is what the encoder saw, where it did. Raises StreamError."""
+    if header.pixel_crc not in (None, crc):
         raise StreamError(
-            f"stream: decoded samples have CRC {crc:08x}, encoder saw {pixel_crc:08x}"
+            f"stream: decoded samples have CRC {crc:08x}, encoder saw {header.pixel_crc:08x}"
         )
 
 

@@ -27,8 +27,8 @@ Version 1.2 has tiles, row by row, each on its own:
    ..      chunks, only with flag bit 2; see `intnet.chunks`
 
 Version 1.0 has one lane in each payload, the later ones `rangecoder.lanes_for` its symbols. 1.1 is
-written for one tile and 1.2 for more; all are read. CRC-32 is that of zlib and PNG: every language
-has it in its standard library.
+written for one tile without chunks, 1.2 for all else; all are read. CRC-32 is that of zlib and PNG:
+every language has it in its standard library.
 """
 
 from __future__ import annotations
@@ -116,9 +116,9 @@ class Stream(NamedTuple):
 
 
 def pack(stream: Stream) -> bytes:
-    """The bytes of a stream; 34 of overhead for one tile, 38 with a pixel CRC.
+    """The bytes of a stream; 34 of overhead in version 1.1, 38 with a pixel CRC.
 
-    For more tiles it is 32, or 36, and 16 for each.
+    In version 1.2 it is 32, or 36, and 16 for each tile; with chunks 4 more, and 12 for each.
     """
     head, tiles = stream
     crc = b"" if head.pixel_crc is None else U32.pack(head.pixel_crc)
@@ -127,14 +127,15 @@ def pack(stream: Stream) -> bytes:
     fixed = FIXED.pack(
         MAGIC, MAJOR, head.minor, head.model_id, flags, head.quality, head.width, head.height
     )
-    payloads = b"".join(z + y for z, y in tiles)
     if not head.tile:
-        return sealed(fixed + U32.pack(len(tiles[0].z)) + crc + payloads)
+        (tile,) = tiles
+        return sealed(b"".join((fixed, U32.pack(len(tile.z)), crc, *tile)))
     entries = (ENTRY.pack(len(z), len(y), zlib.crc32(z), zlib.crc32(y)) for z, y in tiles)
     more = chunks.pack(head.chunks)
     extra = U32.pack(len(more)) if more else b""
     fixed += TILE_SIDE.pack(head.tile) + crc + extra
-    return sealed(fixed + b"".join(entries)) + payloads + more
+    payloads = (payload for tile in tiles for payload in tile)
+    return b"".join((sealed(fixed + b"".join(entries)), *payloads, more))
 
 
 def sealed(data: bytes) -> bytes:
@@ -192,9 +193,7 @@ def unpack_whole(data: bytes, limits: Limits) -> Stream:
 def unpack_tiles(data: bytes, limits: Limits) -> Stream:
     """Version 1.2."""
     header, entries, chunk_bytes = unpack_head(data, limits)
-    needed = entries[-1].end + chunk_bytes
-    if needed != len(data):
-        raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
+    check_length(data, entries, chunk_bytes)
     z, y = ([payload_of(data, header, n, entries, stage) for n in range(len(entries))]
             for stage in ("z", "y"))  # fmt: skip
     found = chunks.unpack(data[entries[-1].end :])
@@ -222,6 +221,13 @@ def unpack_head(data: bytes, limits: Limits = NO_LIMITS) -> tuple[Header, list[E
         entries.append(Entry(begin, begin + z_bytes, begin + z_bytes + y_bytes, z_crc, y_crc))
         begin = entries[-1].end
     return header, entries, chunk_bytes
+
+
+def check_length(data: bytes, entries: list[Entry], chunk_bytes: int) -> None:
+    """Tiles and chunks are all there, and nothing else. Raises StreamError."""
+    needed = entries[-1].end + chunk_bytes
+    if needed != len(data):
+        raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
 
 
 def payload_of(data: bytes, header: Header, number: int, entries: list[Entry], stage: str) -> bytes:

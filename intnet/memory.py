@@ -15,14 +15,21 @@ from intnet.backends.execute import Step
 from intnet.container import Header
 from intnet.errors import ModelError
 from intnet.limits import MIB, Limits
-from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
+from intnet.model_file import PROGRAMS, Y_STRIDE, Z_STRIDE, Model
+from intnet.options import ENCODER, DecoderOptions, EncoderOptions
 from intnet.ports import infer
 from intnet.program import DTYPES, Program
 from intnet.shapes import Size, shapes
 from intnet.strips import cells, grid, input_sizes, strip_rows
+from intnet.tiles import grid_of
+from intnet.windows import Windows
 
-FIXED = 16 * MIB  # threads' scratch, buffers of files
-MARGIN = 256  # pixels around an area that networks read
+ENCODER_PROGRAMS, DECODER = PROGRAMS[:3], PROGRAMS[2:]
+
+FIXED = 8 * MIB  # threads' scratch, buffers of files
+CODED = 6  # copies of a stream's bytes for a value of y: noise at the best quality has 1.5 of them
+TILE = 2048  # bytes of a tile: its entry, its payloads as objects, its coder
+ALPHA = 3  # bytes of a sample of alpha: as read, coded, and on its way between
 OVERLAP = 8  # rows of a tensor that the next strip reads too
 SYMBOL = 24  # bytes of a position of y in a strip: mean, index, table, symbol and copies
 HYPER_SYMBOL = 16  # of z: symbol, table, copies
@@ -34,36 +41,71 @@ WIDER = 8
 
 def to_decode(
     model: Model, size: Size, channels: int, stream_bytes: int, backend: str = "numba",
-    rows: int = 0,
+    tiles: int = 1,
 ) -> int:  # fmt: skip
-    """Bytes to decode a picture of (height, width) from a stream.
-
-    channels: 1 to 4. rows: of a strip, if it is not what the codec chooses.
-    """
+    """Bytes to decode a picture of (height, width) from a stream. channels: 1 to 4."""
     height, width = size
-    rows = min(rows or strip_rows(width), height)
-    colours = RGB if channels > 2 else LUMA
-    alpha = 2 * height * width * (channels in (2, 4))
-    strips = sum(of_strips(model, name, size, rows, backend) for name in ("prior", "synthesis"))
-    strips += SYMBOL * strip_of_y(model, size, rows) + colours * width * rows
+    rows, inputs = min(strip_rows(width), height), input_sizes(size)
+    strips = sum(of_strips(model, name, inputs[name], rows / height, backend) for name in DECODER)
+    strips += SYMBOL * strip_of_y(model, size, rows) + colours(channels) * width * rows
     strips *= WIDER if backend == "numpy" else 1
-    z = HYPER_SYMBOL * math.prod(grid(size, Z_STRIDE)) * channels_of(model, "prior")
-    return FIXED + height * width * channels + alpha + z + strips + PAYLOAD * stream_bytes
+    z = HYPER_SYMBOL * math.prod(inputs["prior"]) * channels_of(model, "prior")
+    samples = height * width * channels + alpha(size, channels)
+    return FIXED + samples + z + strips + PAYLOAD * stream_bytes + TILE * tiles
 
 
-def to_encode(model: Model, size: Size, channels: int, backend: str = "numba") -> int:
-    """Bytes to encode a picture of (height, width), its samples, channels each, included."""
+def to_decode_region(
+    model: Model, header: Header, area: Size, windows: Windows, stream_bytes: int,
+    backend: str = "numba",
+) -> int:  # fmt: skip
+    """Bytes to decode an area of a picture; alpha is decoded whole.
+
+    windows: what it is decoded from, which passes through each network at once.
+    """
+    y, y_tiles, z, z_tiles = (found.size for found in windows)
+    strips = of_strips(model, "prior", z, 1, backend) + of_strips(model, "synthesis", y, 1, backend)
+    strips += SYMBOL * math.prod(y_tiles) * channels_of(model, "synthesis")
+    strips += colours(header.channels) * math.prod(area)
+    strips *= WIDER if backend == "numpy" else 1
+    symbols = HYPER_SYMBOL * math.prod(z_tiles) * channels_of(model, "prior")
+    samples = 2 * math.prod(area) * header.channels
+    samples += alpha((header.height, header.width), header.channels)
+    return FIXED + samples + symbols + strips + PAYLOAD * stream_bytes + TILE * header.grid.tiles
+
+
+def to_encode(
+    model: Model, size: Size, channels: int, options: EncoderOptions = ENCODER, *,
+    searching: bool = False,
+) -> int:  # fmt: skip
+    """Bytes to encode a picture of (height, width), its samples, channels each, included.
+
+    searching: by `rate_search`, which holds y.
+    """
     y_port = model.programs["hyper_analysis"].inputs[0]
     y = math.prod(grid(size, Y_STRIDE)) * y_port.channels
-    rows = min(size[0], strip_rows(size[1]))
-    strips = sum(of_strips(model, name, size, rows, backend) for name in model.programs)
+    rows, inputs = min(size[0], strip_rows(size[1])), input_sizes(size)
+    names = PROGRAMS if options.verify else ENCODER_PROGRAMS
+    part = rows / size[0]
+    strips = sum(of_strips(model, name, inputs[name], part, options.backend) for name in names)
     strips += (SYMBOL + WORDS) * strip_of_y(model, size, rows)
     padded = cells(rows, Z_STRIDE) * Z_STRIDE * cells(size[1], Z_STRIDE) * Z_STRIDE
     strips += 2 * RGB * padded  # with edges repeated, then as one array
-    strips *= WIDER if backend == "numpy" else 1
-    z = HYPER_SYMBOL * math.prod(grid(size, Z_STRIDE)) * channels_of(model, "prior")
-    samples = 2 * size[0] * size[1] * channels
-    return FIXED + samples + z + strips + PAYLOAD * y // 2
+    strips *= WIDER if options.backend == "numpy" else 1
+    z = HYPER_SYMBOL * math.prod(inputs["prior"]) * channels_of(model, "prior")
+    samples = size[0] * size[1] * channels + alpha(size, channels)
+    held = y * DTYPES[y_port.dtype]().itemsize * searching
+    tiles = grid_of(*size, options.tile).tiles
+    return FIXED + samples + z + strips + held + CODED * y + TILE * tiles
+
+
+def colours(channels: int) -> int:
+    """Bytes of a pixel in a strip of samples."""
+    return RGB if channels > 2 else LUMA
+
+
+def alpha(size: Size, channels: int) -> int:
+    """Bytes to code the alpha of a whole picture, if it has any."""
+    return ALPHA * size[0] * size[1] * (channels in (2, 4))
 
 
 def channels_of(model: Model, program: str) -> int:
@@ -77,15 +119,18 @@ def strip_of_y(model: Model, size: Size, rows: int) -> int:
     return min(height, rows // Y_STRIDE + OVERLAP) * columns * channels_of(model, "synthesis")
 
 
-def of_strips(model: Model, name: str, size: Size, rows: int, backend: str) -> int:
-    """Bytes of the tensors of a program that exist at a time, fed strips of `rows` of a picture."""
-    program, whole = model.programs[name], input_sizes(size)[name]
+def of_strips(model: Model, name: str, size: Size, part: float, backend: str) -> int:
+    """Bytes of the tensors of a program that exist at a time; part: of its rows, in a strip.
+
+    size: of its input, cells.
+    """
+    program = model.programs[name]
     try:
-        sizes = shapes(program, {program.inputs[0].name: whole})
+        sizes = shapes(program, {program.inputs[0].name: size})
     except ValueError as error:
         raise ModelError(f"model: {name}: {error}") from None
     steps = backends.load(backend).BACKEND.steps(program)
-    return most_at_a_time(program, steps, tensor_bytes(program, sizes, rows / size[0]))
+    return most_at_a_time(program, steps, tensor_bytes(program, sizes, part))
 
 
 def tensor_bytes(program: Program, sizes: dict[str, Size], part: float) -> dict[str, int]:
@@ -112,33 +157,36 @@ def most_at_a_time(program: Program, steps: tuple[Step, ...], size: dict[str, in
 
 
 def check_decoding(
-    model: Model, header: Header, stream_bytes: int, backend: str, limits: Limits
+    model: Model, header: Header, stream_bytes: int, options: DecoderOptions, more: int = 0
 ) -> None:
-    """Raise IntnetError where decoding would take more memory than limits allow."""
-    size = header.height, header.width
-    needed = to_decode(model, size, header.channels, stream_bytes, backend)
-    limits.check_memory(f"stream: {header.width}x{header.height} pixels", needed)
+    """Raise IntnetError where decoding would take more memory than limits allow.
+
+    more: bytes for each pixel beside.
+    """
+    size, tiles = (header.height, header.width), header.grid.tiles
+    needed = to_decode(model, size, header.channels, stream_bytes, options.backend, tiles)
+    needed += more * math.prod(size)
+    options.limits.check_memory(f"stream: {header.width}x{header.height} pixels", needed)
+
+
+def check_salvage(model: Model, header: Header, stream_bytes: int, options: DecoderOptions) -> None:
+    """As `check_decoding`, with the byte that says which samples are exact."""
+    check_decoding(model, header, stream_bytes, options, more=1)
 
 
 def check_region(
-    model: Model, header: Header, area: Size, stream_bytes: int, backend: str, limits: Limits
-) -> None:
-    """Raise IntnetError where decoding an area would take more memory than limits allow.
-
-    Its tiles pass through the networks at once; alpha is decoded whole.
-    """
-    tile = header.tile * Z_STRIDE
-    height, width = (
-        min(side + 2 * (tile + MARGIN), whole)
-        for side, whole in zip(area, (header.height, header.width), strict=True)
-    )
-    needed = to_decode(
-        model, (height, width), header.channels, stream_bytes, backend, height
-    ) + 2 * header.height * header.width * (header.channels in (2, 4))  # fmt: skip
-    limits.check_memory(f"stream, region: {area[1]}x{area[0]} pixels", needed)
+    model: Model, header: Header, area: Size, windows: Windows, stream_bytes: int,
+    options: DecoderOptions,
+) -> None:  # fmt: skip
+    """Raise IntnetError where decoding an area would take more memory than limits allow."""
+    needed = to_decode_region(model, header, area, windows, stream_bytes, options.backend)
+    options.limits.check_memory(f"stream, region: {area[1]}x{area[0]} pixels", needed)
 
 
-def check_encoding(model: Model, size: Size, channels: int, backend: str, limits: Limits) -> None:
+def check_encoding(
+    model: Model, size: Size, channels: int, options: EncoderOptions, limits: Limits, *,
+    searching: bool = False,
+) -> None:  # fmt: skip
     """Raise IntnetError where encoding would take more memory than limits allow."""
-    needed = to_encode(model, size, channels, backend)
+    needed = to_encode(model, size, channels, options, searching=searching)
     limits.check_memory(f"picture: {size[1]}x{size[0]} pixels", needed)

@@ -27,7 +27,7 @@ def split(pixels: Pixels) -> tuple[Pixels, Pixels | None]:
     """(h, w, 1 or 3) of grey or RGB, and alpha (h, w) if there is any."""
     if pixels.shape[2] in (1, 3):
         return pixels, None
-    return pixels[..., :-1], np.ascontiguousarray(pixels[..., -1])
+    return pixels[..., :-1], pixels[..., -1]
 
 
 def padded(pixels: Pixels, begin: int, end: int) -> Pixels:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 import rangecoder
-from intnet import backends, chunks, codec, container, memory, planes, strips, tile_coding
+from intnet import backends, chunks, codec, container, memory, planes, tile_coding
 from intnet.container import Entry, Header
+from intnet.latents import Int32Array
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
+from intnet.options import DecoderOptions
 from intnet.program import DTYPES, Array
 from intnet.shapes import Size
 from intnet.tile_coding import stage
-from intnet.windows import Area, source
+from intnet.windows import Area, Windows, windows
 
 
 def decode(
@@ -32,16 +35,19 @@ def decode(
     ModelError as `codec.decode` does.
     """
     if container.minor_version(stream) != container.MINOR_TILED:
+        check_area(area, container.peek(stream, limits))
         whole = codec.decode(stream, models, backend, limits)
-        check_area(area, whole.header)
         return whole._replace(pixels=np.ascontiguousarray(whole.pixels[area.slices]))
     header, entries, chunk_bytes = container.unpack_head(stream, limits)
+    container.check_length(stream, entries, chunk_bytes)
+    header = header._replace(chunks=chunks.unpack(stream[entries[-1].end :]))
     check_area(area, header)
-    model = codec.choose(models, header.model_id)
-    end = entries[-1].end
-    header = header._replace(chunks=chunks.unpack(stream[end : end + chunk_bytes]))
-    memory.check_region(model, header, area.size, len(stream), backend, limits)
-    samples = Part(stream, header, entries, model, backend).samples(area)
+    model, size = codec.choose(models, header.model_id), (header.height, header.width)
+    codec.check_sizes(model, size, ("prior", "synthesis"))
+    found = windows(model, header.grid, area)
+    options = DecoderOptions(backend, limits)
+    memory.check_region(model, header, area.size, found, len(stream), options)
+    samples = Part(stream, header, entries, model, backend, found).samples(area)
     transparency = planes.transparency_of(header)
     if transparency is not None:
         samples = np.concatenate([samples, transparency[area.slices][..., None]], 2)
@@ -49,7 +55,7 @@ def decode(
 
 
 def check_area(area: Area, header: Header) -> None:
-    """Within the picture, and not empty."""
+    """Within the picture, and not empty. Raises ValueError."""
     for what, (begin, end), length in zip(
         ("rows", "columns"), area, (header.height, header.width), strict=True
     ):
@@ -57,21 +63,15 @@ def check_area(area: Area, header: Header) -> None:
             raise ValueError(f"region: {what} {begin} to {end}, must be within 0 to {length}")
 
 
-class Part:
-    """Stages of decoding, each for an area of its tensor."""
+class Part(NamedTuple):
+    """Stages of decoding, each for the window of its tensor."""
 
-    def __init__(
-        self, stream: bytes, header: Header, entries: list[Entry], model: Model, backend: str
-    ) -> None:
-        self.stream, self.header, self.entries = stream, header, entries
-        self.model, self.backend = model, backend
-        self.latents = backends.load(backend).latents
-        self.size = header.height, header.width
-        codec.check_sizes(model, self.size, ("prior", "synthesis"))
-
-    def tensor_size(self, stride: int) -> Size:
-        """Height and width of z or y."""
-        return strips.grid(self.size, stride)
+    stream: bytes
+    header: Header
+    entries: list[Entry]
+    model: Model
+    backend: str
+    windows: Windows
 
     def tiles(self, area: Area, stride: int) -> Iterator[tuple[int, Area]]:
         """Numbers and areas of the tiles in an area that is made of whole tiles."""
@@ -83,18 +83,17 @@ class Part:
 
     def samples(self, area: Area) -> codec.Pixels:
         """Of an area of the picture."""
-        cells = source(self.model.programs["synthesis"], area, self.tensor_size(Y_STRIDE))
-        (x_hat,) = codec.run(self.model, "synthesis", self.y_hat(cells), self.backend)
-        found = x_hat[area.within(cells.scaled(Y_STRIDE)).slices]
+        (x_hat,) = codec.run(self.model, "synthesis", self.y_hat(), self.backend)
+        found = x_hat[area.within(self.windows.y.scaled(Y_STRIDE)).slices]
         return np.ascontiguousarray(planes.luma(found) if self.header.grey else found)
 
-    def y_hat(self, area: Area) -> Array:
-        """Of an area of y."""
-        side = self.header.tile * Z_STRIDE // Y_STRIDE
-        tiles = area.around(side, self.tensor_size(Y_STRIDE))
-        mean, index = self.prior(tiles)
+    def y_hat(self) -> Array:
+        """y_hat of the window of y."""
+        area, tiles, *_ = self.windows
+        mean, index = self.prior()
         scaling, quality, y_tables = self.model.scaling, self.header.quality, self.model.y_tables
-        tables = self.latents.table_indexes(index, scaling, quality, y_tables.n_tables)
+        latents = backends.load(self.backend).latents
+        tables = latents.table_indexes(index, scaling, quality, y_tables.n_tables)
         symbols = np.empty(tables.shape, np.int32)
         for number, tile in self.tiles(tiles, Y_STRIDE):
             payload = container.payload_of(self.stream, self.header, number, self.entries, "y")
@@ -106,27 +105,35 @@ class Part:
         inner = area.within(tiles).slices
         symbols, mean = (np.ascontiguousarray(t[inner]) for t in (symbols, mean))
         y_port = codec.port(self.model, "synthesis")
-        y_hat: Array = self.latents.dequantise(symbols, mean, scaling, quality, y_port)
+        y_hat: Array = latents.dequantise(symbols, mean, scaling, quality, y_port)
         return y_hat
 
-    def prior(self, area: Area) -> list[Array]:
-        """Mean and index of an area of y."""
-        cells = source(self.model.programs["prior"], area, self.tensor_size(Z_STRIDE))
-        made = codec.run(self.model, "prior", self.z(cells), self.backend)
-        inner = area.within(cells.scaled(Z_STRIDE // Y_STRIDE)).slices
+    def prior(self) -> list[Array]:
+        """Mean and index of the tiles of y."""
+        made = codec.run(self.model, "prior", self.z(), self.backend)
+        cells = self.windows.z.scaled(Z_STRIDE // Y_STRIDE)
+        inner = self.windows.y_tiles.within(cells).slices
         return [np.ascontiguousarray(t[inner]) for t in made]
 
-    def z(self, area: Area) -> Array:
-        """Of an area of z."""
-        tiles = area.around(self.header.tile, self.tensor_size(Z_STRIDE))
+    def z(self) -> Array:
+        """z of its window."""
+        area, tiles = self.windows.z, self.windows.z_tiles
         z_port = codec.port(self.model, "prior")
         z = np.empty((*tiles.size, z_port.channels), np.int32)
         for number, tile in self.tiles(tiles, Z_STRIDE):
-            payload = container.payload_of(self.stream, self.header, number, self.entries, "z")
-            with stage("z", self.header.grid, number):
-                z[tile.within(tiles).slices] = tile_coding.decode_tile_of_z(
-                    payload, tile.size, self.model.z_tables, self.header.minor
-                )
-        codec.check_symbols_of_z(z, z_port)
+            z[tile.within(tiles).slices] = tile_of_z(
+                self.stream, self.header, self.entries, self.model, number, tile.size
+            )
         found: Array = np.array(z[area.within(tiles).slices], DTYPES[z_port.dtype])
         return found
+
+
+def tile_of_z(
+    stream: bytes, header: Header, entries: list[Entry], model: Model, number: int, size: Size
+) -> Int32Array:
+    """z of a tile of `size`, within the prior's input port. Raises StreamError."""
+    payload = container.payload_of(stream, header, number, entries, "z")
+    with stage("z", header.grid, number):
+        found = tile_coding.decode_tile_of_z(payload, size, model.z_tables, header.minor)
+    codec.check_symbols_of_z(found, codec.port(model, "prior"))
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -14,7 +16,9 @@ from intnet.errors import StreamError
 from intnet.latents import Int32Array
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
+from intnet.options import DecoderOptions
 from intnet.program import DTYPES, Array
+from intnet.region import tile_of_z
 from intnet.rows import COLUMNS, ROWS
 from intnet.strips import cells
 from intnet.windows import Area, reached
@@ -46,14 +50,16 @@ def decode(
     """Decode the tiles that are intact; the samples that they alone determine are exact.
 
     Raises StreamError where the head of the stream is damaged, or where it has one tile and that is
-    damaged; ModelError as `codec.decode` does.
+    damaged, or where nothing is and the samples are not those that the encoder saw; ModelError as
+    `codec.decode` does.
     """
     if container.minor_version(stream) != container.MINOR_TILED:
         pixels, header = codec.decode(stream, models, backend, limits)
         return Salvaged(pixels, np.ones(pixels.shape[:2], np.bool_), {}, "", header)
     header, entries, chunk_bytes = container.unpack_head(stream, limits)
+    header, chunks_lost = with_chunks(stream[entries[-1].end :], chunk_bytes, header)
     model = codec.choose(models, header.model_id)
-    memory.check_decoding(model, header, len(stream), backend, limits)
+    memory.check_salvage(model, header, len(stream), DecoderOptions(backend, limits))
     codec.check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
     z, lost = intact_z(stream, header, entries, model)
     lost |= without_z(header, model, lost)
@@ -66,25 +72,29 @@ def decode(
             except StreamError as error:
                 lost[number] = str(error)
     decoder = Forgiving(y, header, model, lost)
-    header, pixels, chunks_lost = with_chunks(stream[entries[-1].end :], chunk_bytes, header)
-    done = 0
+    try:
+        pixels = planes.canvas(header)
+    except StreamError as error:  # of alpha
+        header, chunks_lost = header._replace(chunks=()), str(error)
+        pixels = planes.canvas(header)
+    done = crc = 0
     for rows in codec.reconstructed(header, z, decoder, model, backend):
+        crc = zlib.crc32(rows.data, crc)
         pixels[done : done + len(rows), :, : rows.shape[2]] = rows
         done += len(rows)
-    exact = exact_samples(header, model, lost)
-    pixels[~exact, : 1 if header.grey else 3] = MARK
+    if not lost:
+        codec.check_pixel_crc(crc, header)
+    exact = mark(pixels, header, model, lost)
     return Salvaged(pixels, exact, dict(sorted(lost.items())), chunks_lost, header)
 
 
-def with_chunks(data: bytes, size: int, header: Header) -> tuple[Header, codec.Pixels, str]:
-    """The header with its chunks, a canvas with alpha; without both, and why, where damaged."""
+def with_chunks(data: bytes, size: int, header: Header) -> tuple[Header, str]:
+    """The header with its chunks, or without and why; also why where bytes lack or are left."""
     try:
-        whole = header._replace(chunks=chunks.unpack(data[:size]))
-        pixels = planes.canvas(whole)
+        header = header._replace(chunks=chunks.unpack(data[:size]))
     except StreamError as error:
-        return header, planes.canvas(header), str(error)
-    cut = f"stream, chunks: {len(data)} bytes, must be {size}" if len(data) != size else ""
-    return whole, pixels, cut
+        return header, str(error)
+    return header, f"stream, chunks: {len(data)} bytes, must be {size}" * (len(data) != size)
 
 
 def intact_z(
@@ -96,30 +106,24 @@ def intact_z(
     z = np.full((*size, z_port.channels), min(max(0, z_port.lo), z_port.hi), np.int32)
     lost: Lost = {}
     for number, area in enumerate(header.grid.areas(Z_STRIDE)):
+        part = z[area]
         try:
-            payload = container.payload_of(stream, header, number, entries, "z")
-            with tile_coding.stage("z", header.grid, number):
-                found = tile_coding.decode_tile_of_z(
-                    payload, z[area].shape[:2], model.z_tables, header.minor
-                )
-            codec.check_symbols_of_z(found, z_port)
+            part[...] = tile_of_z(stream, header, entries, model, number, part.shape[:2])
         except StreamError as error:
             lost[number] = str(error)
-        else:
-            z[area] = found
     return z.astype(DTYPES[z_port.dtype]), lost
 
 
 def without_z(header: Header, model: Model, lost: Lost) -> Lost:
     """Tiles whose tables depend on z of those lost."""
     found: Lost = {}
-    tiles = areas(header, Z_STRIDE)
-    for number in lost:
-        touched = affected(model, "prior", tiles[number], header, Z_STRIDE)
-        for other in within(touched, header):
-            if other not in lost:
-                name = header.grid.name(other)
-                found[other] = f"stream, {name}: needs z of {header.grid.name(number)}"
+    if lost:
+        areas = affected(model, "prior", header, Z_STRIDE)
+        for number in lost:
+            for other in within(areas[number], header):
+                if other not in lost:
+                    name = header.grid.name(other)
+                    found[other] = f"stream, {name}: needs z of {header.grid.name(number)}"
     return found
 
 
@@ -132,30 +136,30 @@ def within(area: Area, header: Header) -> Iterator[int]:
             yield row * columns + column
 
 
-def exact_samples(header: Header, model: Model, lost: Lost) -> npt.NDArray[np.bool_]:
-    """(height, width): False where a sample depends on a tile that is lost."""
-    exact = np.ones((header.height, header.width), np.bool_)
-    tiles = areas(header, Y_STRIDE)
-    for number in lost:
-        exact[affected(model, "synthesis", tiles[number], header, Y_STRIDE).slices] = False
+def mark(pixels: codec.Pixels, header: Header, model: Model, lost: Lost) -> npt.NDArray[np.bool_]:
+    """(height, width): False where a sample depends on a tile that is lost; it becomes MARK."""
+    exact, colours = np.ones(pixels.shape[:2], np.bool_), 1 if header.grey else 3
+    if lost:
+        areas = affected(model, "synthesis", header, Y_STRIDE)
+        for number in lost:
+            rows, columns = areas[number].slices
+            exact[rows, columns] = False
+            pixels[rows, columns, :colours] = MARK
     return exact
 
 
-def areas(header: Header, stride: int) -> dict[int, Area]:
-    """Every tile in cells of stride pixels."""
-    spans = enumerate(header.grid.areas(stride))
-    return {n: Area((r.start, r.stop), (c.start, c.stop)) for n, (r, c) in spans}
+def affected(model: Model, program: str, header: Header, stride: int) -> list[Area]:
+    """What the outputs of a program compute from each tile of its input, of stride pixels a cell.
 
-
-def affected(model: Model, program: str, area: Area, header: Header, stride: int) -> Area:
-    """What the outputs of a program compute from an area of its input, of stride pixels a cell."""
+    They may reach beyond the picture, to the end of the outputs.
+    """
+    grid, times = header.grid, {"prior": Z_STRIDE // Y_STRIDE, "synthesis": Y_STRIDE}[program]
     size = strips.grid((header.height, header.width), stride)
-    times = {"prior": Z_STRIDE // Y_STRIDE, "synthesis": Y_STRIDE}[program]
     rows, columns = (
-        reached(model.programs[program], span, size, axis, times)
-        for axis, span in zip((ROWS, COLUMNS), area, strict=True)
+        reached(model.programs[program], grid.spans(length, stride), size, axis, times)
+        for axis, length in ((ROWS, header.height), (COLUMNS, header.width))
     )
-    return Area(rows, columns)
+    return [Area(*spans) for spans in itertools.product(rows, columns)]
 
 
 class Forgiving(tile_coding.SymbolDecoder):

@@ -10,9 +10,17 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from intnet import strips
+from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.program import Conv, Program, SpaceToDepth
 from intnet.rows import COLUMNS, ROWS, Span, needed
 from intnet.shapes import Size, shapes
+from intnet.tiles import Grid
+
+Cells = npt.NDArray[np.int64]
 
 
 class Area(NamedTuple):
@@ -53,6 +61,29 @@ class Area(NamedTuple):
         return Area(*found)
 
 
+class Windows(NamedTuple):
+    """What an area of a picture is decoded from.
+
+    y, z: areas of the two tensors, from which networks compute. y_tiles, z_tiles: what is decoded
+    for them, whole tiles.
+    """
+
+    y: Area
+    y_tiles: Area
+    z: Area
+    z_tiles: Area
+
+
+def windows(model: Model, grid: Grid, area: Area) -> Windows:
+    """Those of an area of a picture that has tiles."""
+    size = grid.height, grid.width
+    y_size, z_size = strips.grid(size, Y_STRIDE), strips.grid(size, Z_STRIDE)
+    y = source(model.programs["synthesis"], area, y_size)
+    y_tiles = y.around(grid.side * Z_STRIDE // Y_STRIDE, y_size)
+    z = source(model.programs["prior"], y_tiles, z_size)
+    return Windows(y, y_tiles, z, z.around(grid.side, z_size))
+
+
 def source(program: Program, area: Area, size: Size) -> Area:
     """The part of the one input, of `size`, that an area of every output is computed from.
 
@@ -60,27 +91,31 @@ def source(program: Program, area: Area, size: Size) -> Area:
     would not fit.
     """
     lengths = shapes(program, {program.inputs[0].name: size})
-    spans = (backward(program, span, lengths, axis)
-             for axis, span in zip((ROWS, COLUMNS), area, strict=True))  # fmt: skip
+    spans: list[Span] = []
+    for axis, span in zip((ROWS, COLUMNS), area, strict=True):
+        begin, end = backward(program, np.array(span[0]), np.array(span[1]), lengths, axis)
+        spans.append((int(begin), int(end)))
     steps = (op.stride if isinstance(op, Conv) else op.block
              for op in program.ops if isinstance(op, Conv | SpaceToDepth))  # fmt: skip
     found = Area(*spans).around(math.prod(steps), size)
     return found if fits(program, found.size, size) else Area((0, size[0]), (0, size[1]))
 
 
-def backward(program: Program, area: Span, lengths: dict[str, Size], axis: int) -> Span:
-    """`source` along one axis."""
-    spans = dict.fromkeys(program.outputs, area)
+def backward(
+    program: Program, begin: Cells, end: Cells, lengths: dict[str, Size], axis: int
+) -> tuple[Cells, Cells]:
+    """`source` along one axis, of many spans [begin, end) at once."""
+    spans = dict.fromkeys(program.outputs, (begin, end))
     for op in reversed(program.ops):
         if op.name in spans:
             for name in op.inputs:
-                begin, end = needed(op, *spans[op.name], lengths[name][axis], axis)
-                had = spans.get(name, (begin, end))
-                spans[name] = min(begin, had[0]), max(end, had[1])
+                first, last = needed(op, *spans[op.name], lengths[name][axis], axis)
+                had = spans.get(name, (first, last))
+                spans[name] = np.minimum(first, had[0]), np.maximum(last, had[1])
     name = program.inputs[0].name
-    begin, end = spans.get(name, (0, 1))
-    begin = min(begin, lengths[name][axis] - 1)
-    return begin, max(end, begin + 1)
+    first, last = spans.get(name, (np.zeros_like(begin), np.ones_like(end)))
+    first = np.minimum(first, lengths[name][axis] - 1)
+    return first, np.maximum(last, first + 1)
 
 
 def fits(program: Program, part: Size, whole: Size) -> bool:
@@ -98,19 +133,23 @@ def fits(program: Program, part: Size, whole: Size) -> bool:
     )
 
 
-def reached(program: Program, span: Span, size: Size, axis: int, times: int) -> Span:
-    """The cells of the outputs, along an axis, that are computed from some of span of the input."""
+def reached(program: Program, spans: list[Span], size: Size, axis: int, times: int) -> list[Span]:
+    """The cells of the outputs, along an axis, that are computed from some of each input span.
+
+    All are searched at once: a picture of 2**24 rows has 2**18 tiles.
+    """
     lengths = shapes(program, {program.inputs[0].name: size})
 
-    def first(after: int, end: int) -> int:
-        """The first cell that reads beyond `after`; end: 0 or 1, of the span it reads."""
-        low, high = 0, size[axis] * times
-        while low < high:
+    def first(after: Cells, end: int) -> Cells:
+        """The first cells that read beyond `after`; end: 0 or 1, of the spans they read."""
+        low, high = np.zeros_like(after), np.full_like(after, size[axis] * times)
+        while (searching := low < high).any():
             middle = (low + high) // 2
-            if backward(program, (middle, middle + 1), lengths, axis)[end] > after:
-                high = middle
-            else:
-                low = middle + 1
+            beyond = backward(program, middle, middle + 1, lengths, axis)[end] > after
+            high = np.where(searching & beyond, middle, high)
+            low = np.where(searching & ~beyond, middle + 1, low)
         return low
 
-    return first(span[0], 1), first(span[1] - 1, 0)
+    begins, ends = np.array(spans, np.int64).T
+    found = first(begins, 1), first(ends - 1, 0)
+    return list(zip(*(cells.tolist() for cells in found), strict=True))

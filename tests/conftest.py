@@ -56,6 +56,11 @@ def other_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other(other_path: Path) -> Model:
+    return model_file.load(other_path)
+
+
+@pytest.fixture(scope="session")
 def default_model() -> Model:
     """The shipped model. A checkout without one is incomplete: say so, loudly."""
     if not (shipped.folder() / f"{shipped.DEFAULT}.inm").is_file():

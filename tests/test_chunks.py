@@ -108,3 +108,17 @@ def test_salvage_without_chunks(tiny: Model) -> None:
         assert found.lost == {}
         assert "ALPH" in found.chunks_lost
         np.testing.assert_array_equal(found.pixels, whole[..., :3])
+
+
+@pytest.mark.parametrize("wrong, said", [
+    ((Chunk(b"notes", b""),), "type b'notes', must be four letters"),
+    ((Chunk(b"not3", b""),), "must be four letters"),
+    ((Chunk(b"NOTE", b""),), "the first a small one"),
+    ((Chunk(b"ALPH", zlib.compress(bytes(25))),), "the first a small one"),
+    ((Chunk(b"exif", b""), Chunk(b"exif", b"")), "exif occurs twice"),
+])  # fmt: skip
+def test_an_encoder_writes_nothing_that_decoders_refuse(
+    tiny: Model, wrong: chunks.Chunks, said: str
+) -> None:
+    with pytest.raises(ValueError, match=f"ancillary: .*{said}"):
+        codec.encode(blocks(5, 5, 3), tiny, 0, ancillary=wrong)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_tiles import blocks
@@ -9,6 +15,7 @@ from test_tiles import blocks
 from intnet import codec, container, region, salvage, windows
 from intnet.errors import StreamError
 from intnet.model_file import Model
+from intnet.shapes import shapes
 from intnet.windows import Area
 
 SIZE = 330, 200
@@ -86,8 +93,8 @@ def test_salvage_of_y(tiny: Model, stream: bytes, whole: np.ndarray, number: int
     found = salvage.decode(damaged(stream, number, "y"), [tiny])
     assert list(found.lost) == [number]
     assert "stage y: checksum" in found.lost[number]
-    tile = salvage.areas(found.header, 1)[number]
-    assert not found.exact[tile.slices].any()
+    tile = list(found.header.grid.areas(1))[number]
+    assert not found.exact[tile].any()
     np.testing.assert_array_equal(found.pixels[found.exact], whole[found.exact])
     assert (found.pixels[~found.exact] == salvage.MARK).all()
     assert found.exact.mean() > 0.75
@@ -148,3 +155,117 @@ def test_exact_is_tight(tiny: Model, stream: bytes, whole: np.ndarray) -> None:
     differs = (changed != whole).any(-1)
     assert not (differs & found.exact).any()
     assert differs.sum() > 0.5 * (~found.exact).sum()
+
+
+def test_a_region_needs_the_whole_length(tiny: Model) -> None:
+    """Without its end a stream might lack alpha, and nobody would notice."""
+    area, rgba = Area((0, 9), (0, 9)), blocks(130, 130, 4)
+    data = codec.encode(rgba, tiny, 30, tile=TILE)
+    end = container.unpack_head(data)[1][-1].end
+    for bad in (data[:end], data[:-1], data + b"x"):
+        with pytest.raises(StreamError, match="its tiles say"):
+            region.decode(bad, [tiny], area)
+
+
+def test_damaged_chunks_are_found_before_the_model_is(tiny: Model, other: Model) -> None:
+    """SPEC's stream.order: a fault of checksums is no ModelError."""
+    data = codec.encode(blocks(70, 70, 4), tiny, 30)
+    bad = data[:-1] + bytes([data[-1] ^ 1])
+    for decoder in (codec.decode, lambda *a: region.decode(*a, Area((0, 1), (0, 1)))):
+        with pytest.raises(StreamError, match="chunk ALPH: checksum"):
+            decoder(bad, [other])
+
+
+def test_an_area_outside_is_refused_before_anything_is_decoded(tiny: Model) -> None:
+    """Of one tile too: here its payload is malformed, which is not even seen."""
+    header, _ = container.unpack(codec.encode(blocks(70, 70), tiny, 30, tile=0))
+    data = container.pack(container.Stream(header, [container.Tile(b"\0", b"\0")]))
+    with pytest.raises(ValueError, match="region: rows 0 to 71, must be within 0 to 70"):
+        region.decode(data, [tiny], Area((0, 71), (0, 1)))
+
+
+def test_salvage_compares_the_crc_of_all_samples(tiny: Model, stream: bytes) -> None:
+    """Where no tile is lost: then another decoder or model wrote the stream."""
+    header, tiles = container.unpack(stream)
+    wrong = header._replace(pixel_crc=header.pixel_crc ^ 1)
+    data = container.pack(container.Stream(wrong, tiles))
+    for decoder in (codec.decode, salvage.decode):
+        with pytest.raises(StreamError, match="decoded samples have CRC"):
+            decoder(data, [tiny])
+    lost = container.pack(container.Stream(wrong, [*tiles[:-1], container.Tile(b"\0", b"\0")]))
+    assert 23 in salvage.decode(lost, [tiny]).lost
+
+
+@pytest.mark.parametrize("program", ["prior", "synthesis"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_reached_is_what_reads(tiny: Model, program: str, axis: int) -> None:
+    """Against one cell at a time: the first and the last one that reads some of a span."""
+    times, length = {"prior": 4, "synthesis": 16}[program], 7
+    size = (length, 5) if axis == 0 else (5, length)
+    p = tiny.programs[program]
+    lengths = shapes(p, {p.inputs[0].name: size})
+    read = []
+    for cell in range(length * times):
+        begin, end = windows.backward(p, np.array(cell), np.array(cell + 1), lengths, axis)
+        read.append((int(begin), int(end)))
+    spans = [(b, e) for b in range(length) for e in range(b + 1, length + 1)]
+    for (begin, end), found in zip(
+        spans, windows.reached(p, spans, size, axis, times), strict=True
+    ):
+        cells = [n for n, (first, last) in enumerate(read) if first < end and last > begin]
+        assert found == (cells[0], cells[-1] + 1)
+
+
+def test_salvage_takes_time_in_proportion(tiny: Model) -> None:
+    """Many tiles, all lost: what they reach is searched for all at once."""
+    height = 64 * 2**14
+    header = container.Header(tiny.model_id, 0, 1, height, True, None, container.MINOR_TILED, 1)
+    begin = time.process_time()
+    for program, stride in (("prior", 64), ("synthesis", 16)):
+        assert len(salvage.affected(tiny, program, header, stride)) == 2**14
+    assert time.process_time() - begin < 5
+
+
+def test_verbs_say_what_was_verified(
+    script: Callable[..., subprocess.CompletedProcess[bytes]],
+    tmp_path: Path,
+    tiny_path: Path,
+    stream: bytes,
+) -> None:
+    """A part of the samples, or damaged ones, cannot be: their CRC is that of all."""
+    bad, good = tmp_path / "bad.inic", tmp_path / "good.inic"
+    good.write_bytes(stream)
+    bad.write_bytes(damaged(stream, 9, "y"))
+    for source, option, verified in (
+        (good, (), True), (good, ("--salvage",), True), (bad, ("--salvage",), False),
+        (good, ("--region", "0,0,9,9"), False),
+    ):  # fmt: skip
+        line = source, "-o", tmp_path / "x.png", "--model", tiny_path, "--json", *option
+        assert json.loads(script("decode", *line).stdout)["verified"] is verified, option
+
+
+@pytest.mark.parametrize(
+    ("region", "code", "said"),
+    [
+        ("", 2, "must be X,Y,W,H"),
+        ("1" * 5000 + ",0,1,1", 2, "must be X,Y,W,H"),
+        ("0,0,201,1", 1, "columns 0 to 201, must be within 0 to 200"),
+    ],
+)
+def test_regions_that_a_verb_refuses(
+    script: Callable[..., subprocess.CompletedProcess[bytes]],
+    tmp_path: Path,
+    tiny_path: Path,
+    stream: bytes,
+    region: str,
+    code: int,
+    said: str,
+) -> None:
+    """One line, and an object where one was asked for."""
+    (tmp_path / "x.inic").write_bytes(stream)
+    line = tmp_path / "x.inic", "-o", tmp_path / "x.png", "--model", tiny_path, "--json"
+    done = script("decode", *line, "--region", region)
+    assert (done.returncode, done.stderr.count(b"\n")) == (code, 1)
+    assert said in done.stderr.decode()
+    if code == 1:
+        assert said in json.loads(done.stdout)["error"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,9 @@ import typer
 from intnet import chunks, container, files
 from intnet.commands import common
 from intnet.commands.encode import described, summary
+from intnet.errors import IntnetError
 from intnet.limits import DEFAULT, MIB, Limits
+from intnet.options import DecoderOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +22,11 @@ if TYPE_CHECKING:
     from intnet.codec import Decoded
     from intnet.container import Header
     from intnet.model_file import Model
+    from intnet.windows import Area
 
+Region = tuple[int, int, int, int]  # left, top, width, height
 ICC_AND_EXIF = chunks.ICC, chunks.EXIF
+CHUNKS = "chunks"  # the key of what is lost of them
 
 
 @common.verb
@@ -60,38 +66,42 @@ def decode(
     """
     from intnet import pictures
 
-    if region and salvage:
+    if region is not None and salvage:
         common.misuse("--region and --salvage exclude each other")
-    area = parse_region(region) if region else None
+    area = None if region is None else parse_region(region)
     if not pictures.writable(output):
         common.misuse(f"-o {output}: the suffix must be one of {', '.join(pictures.OUTPUTS)}")
     common.check_output(output, as_json=as_json)
     data = files.read(stream)
     limits = Limits(max_pixels, max_pixels_per_byte, max_memory * MIB)
     header = container.peek(data, limits)
+    if area:
+        check_area(area, header)
 
     from intnet import model_file, shipped
 
     path = shipped.path_of(model) if model else shipped.find(header.model_id)
     loaded = model_file.load(path)
+    options = DecoderOptions(backend.value, limits)
     started = time.perf_counter()
     with common.busy(f"decoding {files.label(stream)}", header.width * header.height):
         lost: dict[str, str] = {}
-        if pictures.in_rows(output) and not (region or salvage):
-            header, digest = decoded_in_rows(data, loaded, backend.value, limits, output)
+        if pictures.in_rows(output) and not (area or salvage):
+            header, digest = decoded_in_rows(data, loaded, options, output)
         else:
-            found = decoded(data, loaded, backend.value, limits, area, salvage=salvage)
+            found = decoded(data, loaded, options, area, salvage=salvage)
             (pixels, header), lost = found
             icc, exif = (chunks.of_type(header.chunks, kind) or b"" for kind in ICC_AND_EXIF)
             pictures.write(output, pixels, icc, exif)
             digest = hashlib.sha256(pixels.data).hexdigest()
     seconds = time.perf_counter() - started
+    partial = lost.keys() - {CHUNKS} or (area and header.tile)  # whose CRC nobody can know
     report = described(header, len(data), loaded, seconds) | {
         "backend": backend.value,
-        "verified": header.pixel_crc is not None,
+        "verified": header.pixel_crc is not None and not partial,
         "pixel_sha256": digest,
     }
-    if region:
+    if area:
         report["region"] = area
     if salvage:
         report["lost"] = lost
@@ -106,12 +116,12 @@ def decode(
 
 
 def decoded_in_rows(
-    data: bytes, model: Model, backend: str, limits: Limits, output: str
+    data: bytes, model: Model, options: DecoderOptions, output: str
 ) -> tuple[Header, str]:
     """Write a PPM or PGM without holding the picture; its header and the SHA-256 of its samples."""
     from intnet import codec, pictures
 
-    header, strips = codec.decode_strips(data, [model], backend, limits)
+    header, strips = codec.decode_strips(data, [model], options)
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[codec.Pixels]:
@@ -124,42 +134,46 @@ def decoded_in_rows(
     return header, digest.hexdigest()
 
 
-def parse_region(text: str) -> tuple[int, int, int, int]:
+def parse_region(text: str) -> Region:
     """X,Y,W,H: left, top, width and height, pixels."""
-    parts = text.split(",")
-    if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
-        common.misuse(f"--region {text}: must be X,Y,W,H, whole numbers of pixels")
-    x, y, w, h = map(int, parts)
+    found = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})", text, re.ASCII)
+    if not found:
+        common.misuse(f"--region {text:.80}: must be X,Y,W,H, whole numbers of pixels")
+    x, y, w, h = map(int, found.groups())
     return x, y, w, h
 
 
-def decoded(
-    data: bytes,
-    model: Model,
-    backend: str,
-    limits: Limits,
-    region: tuple[int, int, int, int] | None,
-    *,
-    salvage: bool,
-) -> tuple[Decoded, dict[str, str]]:
-    """The picture, or a region of it, and what is wrong with each tile, or all chunks, lost."""
-    from intnet import codec
-
-    if salvage:
-        from intnet import salvage as salvaging
-
-        found = salvaging.decode(data, [model], backend, limits)
-        lost = {f"tile {number}": why for number, why in found.lost.items()}
-        lost |= {"chunks": found.chunks_lost} if found.chunks_lost else {}
-        return codec.Decoded(found.pixels, found.header), lost
-    if region is None:
-        return codec.decode(data, [model], backend, limits), {}
-    from intnet import region as regions
+def area_of(region: Region) -> Area:
+    """The same, as rows and columns."""
     from intnet.windows import Area
 
     x, y, w, h = region
+    return Area((y, y + h), (x, x + w))
+
+
+def check_area(region: Region, header: Header) -> None:
+    """Raise IntnetError for a region that is empty or not within the picture."""
+    from intnet import region as regions
+
     try:
-        area = Area((y, y + h), (x, x + w))
-        return regions.decode(data, [model], area, backend, limits), {}
+        regions.check_area(area_of(region), header)
     except ValueError as error:
-        common.fail(f"--region {x},{y},{w},{h}: {error}")
+        raise IntnetError(f"--region {','.join(map(str, region))}: {error}") from None
+
+
+def decoded(
+    data: bytes, model: Model, options: DecoderOptions, region: Region | None, *, salvage: bool
+) -> tuple[Decoded, dict[str, str]]:
+    """The picture, or a region of it, and what is wrong with each tile, or all chunks, lost."""
+    from intnet import codec
+    from intnet import region as regions
+    from intnet import salvage as salvaging
+
+    if salvage:
+        found = salvaging.decode(data, [model], *options)
+        lost = {f"tile {number}": why for number, why in found.lost.items()}
+        lost |= {CHUNKS: found.chunks_lost} if found.chunks_lost else {}
+        return codec.Decoded(found.pixels, found.header), lost
+    if region is None:
+        return codec.decode(data, [model], *options), {}
+    return regions.decode(data, [model], area_of(region), *options), {}

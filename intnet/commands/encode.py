@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from intnet import chunks, container, files, tiles
 from intnet.commands import common
+from intnet.errors import IntnetError
 from intnet.limits import DEFAULT, MIB, Limits
+from intnet.options import EncoderOptions
 
 if TYPE_CHECKING:
-    from intnet.chunks import Chunks
     from intnet.container import Header
     from intnet.model_file import Model
     from intnet.pictures import Pixels
@@ -75,13 +76,15 @@ def encode(
     found = pictures.load(picture, max_pixels)
     pixels = found.pixels
     ancillary = () if strip else pictures.ancillary(found, files.label(picture))
+    options = EncoderOptions(backend.value, verify, tile, ancillary)
     loaded, (*size, channels) = shipped.load(model), pixels.shape
-    limits = Limits(memory=max_memory * MIB)
-    memory.check_encoding(loaded, (size[0], size[1]), channels, backend.value, limits)
+    memory.check_encoding(
+        loaded, (size[0], size[1]), channels, options, Limits(memory=max_memory * MIB),
+        searching=target_bpp is not None or max_bytes is not None,
+    )  # fmt: skip
     started = time.perf_counter()
     with common.busy(f"encoding {files.label(picture)}", pixels.shape[0] * pixels.shape[1]):
-        how = How(loaded, backend.value, verify, tile, ancillary)
-        stream = coded(pixels, how, quality, target_bpp, max_bytes)
+        stream = coded(pixels, loaded, options, quality, target_bpp, max_bytes)
     seconds = time.perf_counter() - started
     files.write(output, stream)
     header = container.unpack(stream).header
@@ -95,41 +98,22 @@ def encode(
         common.say(summary(files.label(picture), report))
 
 
-class Options(TypedDict):
-    """Keywords that `codec.code` and the searches have in common."""
-
-    verify: bool
-    tile: int
-    ancillary: Chunks
-
-
-class How(NamedTuple):
-    """What a picture is coded with, at whichever quality."""
-
-    model: Model
-    backend: str
-    verify: bool
-    tile: int
-    ancillary: Chunks
-
-
 def coded(
-    pixels: Pixels, how: How, quality: int | None, target_bpp: float | None, max_bytes: int | None
-) -> bytes:
-    """The stream by whichever of the three is given."""
+    pixels: Pixels, model: Model, options: EncoderOptions, quality: int | None,
+    target_bpp: float | None, max_bytes: int | None,
+) -> bytes:  # fmt: skip
+    """The stream by whichever of the three is given. Raises IntnetError where that cannot be."""
     from intnet import codec, rate_search
 
-    model, backend = how.model, how.backend
-    options = Options(verify=how.verify, tile=how.tile, ancillary=how.ancillary)
     if target_bpp is not None:
-        return rate_search.encode_to_bpp(pixels, model, target_bpp, backend, **options)
+        return rate_search.encode_to_bpp(pixels, model, target_bpp, options)
     if max_bytes is None:
         chosen = DEFAULT_QUALITY if quality is None else quality
-        return codec.encode(pixels, model, chosen, backend, **options)
+        return codec.coded(codec.analysing(pixels, model, options.backend), model, chosen, options)
     try:
-        return rate_search.encode_to_size(pixels, model, max_bytes, backend, **options)
-    except ValueError as error:  # no quality is small enough
-        common.fail(str(error))
+        return rate_search.encode_to_size(pixels, model, max_bytes, options)
+    except ValueError as error:
+        raise IntnetError(str(error)) from None
 
 
 def described(header: Header, size: int, model: Model, seconds: float) -> dict[str, Any]:
