@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from intnet import chunks, codec, container, memory, model_file, planes, rate_se
 from intnet import region as regions
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Model
+from intnet.options import EncoderOptions
 from intnet.windows import Area
 
 if TYPE_CHECKING:
@@ -91,15 +92,15 @@ def encode(
         raise ValueError("quality, target_bpp and max_bytes exclude each other")
     loaded = model if isinstance(model, Model) else open_model(model)
     height, width, channels = pixels.shape
-    memory.check_encoding(loaded, (height, width), channels, backend, limits)
-    how: dict[str, Any] = {"verify": verify, "tile": tile, "ancillary": carried}
+    options = EncoderOptions(backend, verify, tile, carried)
+    searching = target_bpp is not None or max_bytes is not None
+    memory.check_encoding(loaded, (height, width), channels, options, limits, searching=searching)
     if target_bpp is not None:
-        return rate_search.encode_to_bpp(pixels, loaded, target_bpp, backend, **how)
+        return rate_search.encode_to_bpp(pixels, loaded, target_bpp, options)
     if max_bytes is not None:
-        return rate_search.encode_to_size(pixels, loaded, max_bytes, backend, **how)
-    return codec.encode(
-        pixels, loaded, DEFAULT_QUALITY if quality is None else quality, backend, **how
-    )
+        return rate_search.encode_to_size(pixels, loaded, max_bytes, options)
+    chosen = DEFAULT_QUALITY if quality is None else quality
+    return codec.encode(pixels, loaded, chosen, **options._asdict())
 
 
 def samples(
