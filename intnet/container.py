@@ -33,9 +33,10 @@ every language has it in its standard library.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from intnet import chunks
 from intnet.chunks import Chunks
@@ -54,8 +55,9 @@ FIXED = struct.Struct("<6sBB8sBBII")
 TILE_SIDE = struct.Struct("<H")
 ENTRY = struct.Struct("<IIII")
 U32 = struct.Struct("<I")
-FLAGS_AT = 16
+MINOR_AT, FLAGS_AT = 7, 16
 SMALLEST = FIXED.size + 2 * U32.size
+LARGEST_FIXED = FIXED.size + TILE_SIDE.size + 3 * U32.size  # all of a head but its entries
 
 
 class Header(NamedTuple):
@@ -181,8 +183,7 @@ def unpack_whole(data: bytes, limits: Limits) -> Stream:
     """Versions 1.0 and 1.1."""
     body = data[: -U32.size]
     check_crc("stream", body, U32.unpack(data[-U32.size :])[0])
-    header, start = read_header(body, 0, FIXED.size + U32.size)
-    limits.check_size(header.width, header.height, len(data))
+    header, start = fixed_part(body, limits, len(data))
     (z_bytes,) = U32.unpack_from(body, FIXED.size)
     if start + z_bytes > len(body):
         available = len(body) - start
@@ -193,20 +194,21 @@ def unpack_whole(data: bytes, limits: Limits) -> Stream:
 def unpack_tiles(data: bytes, limits: Limits) -> Stream:
     """Version 1.2."""
     header, entries, chunk_bytes = unpack_head(data, limits)
-    check_length(data, entries, chunk_bytes)
+    check_length(entries, chunk_bytes, len(data))
     z, y = ([payload_of(data, header, n, entries, stage) for n in range(len(entries))]
             for stage in ("z", "y"))  # fmt: skip
     found = chunks.unpack(data[entries[-1].end :])
     return Stream(header._replace(chunks=found), [Tile(*pair) for pair in zip(z, y, strict=True)])
 
 
-def unpack_head(data: bytes, limits: Limits = NO_LIMITS) -> tuple[Header, list[Entry], int]:
-    """Header, entries and bytes of chunks of version 1.2, whatever follows. Raises StreamError."""
-    (side,) = TILE_SIDE.unpack_from(data, FIXED.size)
-    header, start = read_header(data, side, FIXED.size + TILE_SIDE.size)
-    limits.check_size(header.width, header.height, len(data))
-    if not 1 <= side <= MAX_TILE:
-        raise StreamError(f"stream: tiles of {side} units, must be in 1..{MAX_TILE}")
+def unpack_head(
+    data: bytes, limits: Limits = NO_LIMITS, size: int | None = None
+) -> tuple[Header, list[Entry], int]:
+    """Header, entries and bytes of chunks of version 1.2, whatever follows. Raises StreamError.
+
+    size: of the stream that data is the beginning of; None: data is the stream.
+    """
+    header, start = fixed_part(data, limits, len(data) if size is None else size)
     chunk_bytes = 0
     if data[FLAGS_AT] & CHUNKS:
         need_room(data, start + U32.size, "the length of its chunks")
@@ -223,11 +225,44 @@ def unpack_head(data: bytes, limits: Limits = NO_LIMITS) -> tuple[Header, list[E
     return header, entries, chunk_bytes
 
 
-def check_length(data: bytes, entries: list[Entry], chunk_bytes: int) -> None:
-    """Tiles and chunks are all there, and nothing else. Raises StreamError."""
+def fixed_part(data: bytes, limits: Limits, size: int) -> tuple[Header, int]:
+    """Header without chunks, and where it ends, of the beginning of a stream of `size` bytes.
+
+    Raises StreamError.
+    """
+    tiled = data[MINOR_AT] == MINOR_TILED
+    (side,) = TILE_SIDE.unpack_from(data, FIXED.size) if tiled else (0,)
+    header, end = read_header(data, side, FIXED.size + (TILE_SIDE if tiled else U32).size)
+    limits.check_size(header.width, header.height, size)
+    if side not in range(tiled, MAX_TILE + 1):
+        raise StreamError(f"stream: tiles of {side} units, must be in 1..{MAX_TILE}")
+    return header, end
+
+
+def read_head(file: IO[bytes], limits: Limits = NO_LIMITS) -> Header:
+    """Header and chunks of a stream in a file that can seek; no payload is read or checked.
+
+    Nor is the checksum of versions 1.0 and 1.1, which is of all. Raises StreamError, OSError.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    data = file.read(LARGEST_FIXED)
+    minor = minor_version(data)
+    header, _ = fixed_part(data, limits, size)
+    if minor != MINOR_TILED:
+        return header
+    data += file.read(ENTRY.size * header.grid.tiles)
+    header, entries, chunk_bytes = unpack_head(data, limits, size)
+    check_length(entries, chunk_bytes, size)
+    file.seek(entries[-1].end)
+    return header._replace(chunks=chunks.unpack(file.read(chunk_bytes)))
+
+
+def check_length(entries: list[Entry], chunk_bytes: int, size: int) -> None:
+    """A stream of version 1.2 has so many bytes. Raises StreamError."""
     needed = entries[-1].end + chunk_bytes
-    if needed != len(data):
-        raise StreamError(f"stream: {len(data)} bytes, its tiles say {needed}")
+    if needed != size:
+        raise StreamError(f"stream: {size} bytes, its tiles say {needed}")
 
 
 def payload_of(data: bytes, header: Header, number: int, entries: list[Entry], stage: str) -> bytes:

@@ -39,7 +39,7 @@ def decode(
         whole = codec.decode(stream, models, backend, limits)
         return whole._replace(pixels=np.ascontiguousarray(whole.pixels[area.slices]))
     header, entries, chunk_bytes = container.unpack_head(stream, limits)
-    container.check_length(stream, entries, chunk_bytes)
+    container.check_length(entries, chunk_bytes, len(stream))
     header = header._replace(chunks=chunks.unpack(stream[entries[-1].end :]))
     check_area(area, header)
     model, size = codec.choose(models, header.model_id), (header.height, header.width)
