@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,3 +108,20 @@ def script() -> Callable[..., subprocess.CompletedProcess[bytes]]:
         return subprocess.run(command, capture_output=True, timeout=300, check=False, **options)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of a process that finds the entry points of pyproject.toml.
+
+    Metadata are what the build backend makes for a wheel; the code is that of the tree.
+    """
+    source, metadata = (tmp_path_factory.mktemp(name) for name in ("source", "metadata"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "intnet", "rangecoder", "conformance"):
+        (source / name).symlink_to(ROOT / name)
+    code = (
+        "import sys; from setuptools.build_meta import prepare_metadata_for_build_wheel as prepare"
+    )
+    command = [sys.executable, "-c", f"{code}; prepare(sys.argv[1])", str(metadata)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    return os.environ | {"PYTHONPATH": f"{metadata}{os.pathsep}{ROOT}"}

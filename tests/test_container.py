@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intnet.chunks import Chunk
-from intnet.container import FIXED, MAGIC, U32, Header, Stream, Tile, pack, unpack
+from intnet.container import FIXED, MAGIC, U32, Header, Stream, Tile, pack, read_head, unpack
 from intnet.errors import StreamError
 from intnet.limits import Limits
 
@@ -46,6 +47,18 @@ def test_round_trip_of_tiles(header, data):
     count = header.grid.tiles
     stream = Stream(header, data.draw(st.lists(TILES, min_size=count, max_size=count)))
     assert unpack(pack(stream)) == stream
+
+
+@given(HEADERS, CHUNKS, st.integers(0, 5), st.integers(0, 60))
+def test_a_head_is_read_without_payloads(header, found, tile, cut):
+    """From a file; what a payload holds does not matter, a missing byte of a tiled stream does."""
+    header = header._replace(minor=2 if tile else 1, tile=tile, chunks=found if tile else ())
+    data = pack(Stream(header, [Tile(b"zz", b"yyyy")] * header.grid.tiles))
+    file = io.BytesIO(data.replace(b"zzyyyy", b"damage"))
+    assert read_head(file) == header
+    if tile and cut:
+        with pytest.raises(StreamError):
+            read_head(io.BytesIO(data[: max(0, len(data) - cut)]))
 
 
 @pytest.mark.parametrize("minor", [0, 1])

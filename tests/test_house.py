@@ -65,6 +65,17 @@ def test_runtime_never_names_the_float_side(path):
     assert not [n for n in names if n.startswith(("intnet.training", "intnet.convert"))]
 
 
+@pytest.mark.parametrize("path", runtime(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_runtime_needs_no_array_library(path):
+    """Zarr and numcodecs import us, by entry points; no other file names them or what they load."""
+    allowed = {
+        "intnet/numcodecs.py": {"numcodecs"}, "intnet/zarr.py": {"zarr", "intnet.numcodecs"},
+    }.get(str(path.relative_to(ROOT)), set())  # fmt: skip
+    names = imports(path.read_text())
+    found = roots(names) & {"zarr", "numcodecs"} | names & {"intnet.zarr", "intnet.numcodecs"}
+    assert found <= allowed
+
+
 @pytest.mark.parametrize("path", sources("conformance"), ids=str)
 def test_conformance_is_independent(path):
     """A second opinion shares no line with the first."""
