@@ -100,9 +100,11 @@ def accepts(prefix: bytes) -> bool:
     return prefix.startswith(container.MAGIC)
 
 
-def save(image: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
+def save(image: Image.Image, file: IO[bytes], name: str | bytes) -> None:
     """Encode an image as its encoderinfo says. Raises OSError, ValueError for wrong options."""
     said = image.encoderinfo
+    if said.get("append_images"):  # older Pillow comes here without save_all
+        save_all(image, file, name)
     upright = image.copy()
     upright.info |= {name: as_bytes(said[name]) for name in INFO if name in said}
     with os_errors():
