@@ -25,6 +25,8 @@ VERBS = {
     "decode": Verb("decode", "decode"),
     "info": Verb("info", "info"),
     "models": Verb("info", "models"),
+    "compare": Verb("compare", "compare"),
+    "map": Verb("map", "bit_map"),
     "train": Verb("train", "train", extra=True),
     "convert": Verb("train", "convert"),
     "certify": Verb("certify", "certify"),

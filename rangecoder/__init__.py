@@ -28,6 +28,7 @@ from rangecoder.tables import (
     build,
     from_bytes,
     ideal_bits,
+    symbol_bits,
     to_bytes,
     validate,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "from_bytes",
     "ideal_bits",
     "lanes_for",
+    "symbol_bits",
     "to_bytes",
     "validate",
 ]

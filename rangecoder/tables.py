@@ -5,7 +5,7 @@ READ ME FIRST
    entry.  So it has n + 1 entries and n + 2 cdf values: 0 = cdf[0] < ... < cdf[n + 1] = 2**16.
 2. An invalid `Tables` cannot exist: the constructor validates, copies and freezes its arrays.
    The coder relies on that and does not look again.
-3. Floats appear in `ideal_bits` alone, which measures; nothing that decides bytes calls it.
+3. Floats appear in `symbol_bits` alone, which measures; nothing that decides bytes calls it.
 """
 
 import functools
@@ -220,9 +220,17 @@ def from_bytes(data: bytes) -> Tables:
 
 
 def ideal_bits(symbols: Int32Array, indexes: npt.NDArray[Any], tables: Tables) -> float:
-    """Information content of symbols under tables, in bits.  For measurement only: uses floats.
+    """Information content of symbols under tables, in bits: the sum of `symbol_bits`."""
+    return float(symbol_bits(symbols, indexes, tables).sum())
 
-    symbols: integer (n,), each within [-32768, 32767].  indexes: integer (n,), table of each.
+
+def symbol_bits(
+    symbols: Int32Array, indexes: npt.NDArray[Any], tables: Tables
+) -> npt.NDArray[np.float64]:
+    """Information content of each symbol, in bits.  For measurement only: uses floats.
+
+    symbols: integers of any shape, each within [-32768, 32767].  indexes: integers of the same
+    shape, table of each.  Returns float64 of that shape.
     """
     table = np.asarray(indexes, dtype=np.int64)
     n = np.diff(tables.start)[table] - 2
@@ -232,7 +240,9 @@ def ideal_bits(symbols: Int32Array, indexes: npt.NDArray[Any], tables: Tables) -
     width = (tables.cdf[entry + 1] - tables.cdf[entry]).astype(np.float64)
     excess = np.where(k < 0, -1 - k, k - n)[escaped]
     prefix = np.frexp((excess + 1).astype(np.float64))[1] - 1  # bit length of v + 1, less one
-    return float(np.sum(PRECISION - np.log2(width)) + np.sum(2 + 2 * prefix))
+    bits: npt.NDArray[np.float64] = PRECISION - np.log2(width)
+    bits[escaped] += 2 + 2 * prefix
+    return bits
 
 
 def _frozen_int32(name: str, array: npt.ArrayLike) -> Int32Array:

@@ -112,7 +112,10 @@ def test_ctrl_c_of_a_real_process(tmp_path, tiny_path):
     assert not list(tmp_path.iterdir())
 
 
-VERBS = ("encode", "decode", "info", "models", "train", "convert", "certify", "selftest", "warmup")
+VERBS = (
+    "encode", "decode", "info", "models", "compare", "map", "train", "convert", "certify",
+    "selftest", "warmup",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", [*VERBS, *("conform run", "conform make", "conform compare")])

@@ -12,6 +12,7 @@ import numpy as np
 from intnet import codec, pictures, selftest, shipped
 from intnet.bench import compressai_peers, float_twin, peers, pillow_peers
 from intnet.bench import serial as serial_prior
+from intnet.bench.pillow_peers import FORMATS
 from intnet.bench.race import Call, Settings, race
 from intnet.bench.report import PRODUCT, Report, Value
 from intnet.bench.verbs import Verbs
@@ -24,7 +25,6 @@ MEGA = 1e6
 TWIN, HYPERPRIOR, JOINT = "float twin", "CompressAI hyperprior", "CompressAI mbt2018"
 SERIAL = "decode, serial prior alone"
 SLOW_ROUNDS = 3
-FORMATS = {"JPEG": "jpeg", "WebP": "webp", "AVIF": "avif", "JPEG XL": "jxl"}
 KEYS = {
     PRODUCT: "intnet", TWIN: "float_twin", HYPERPRIOR: "compressai_hyperprior", **FORMATS,
 }  # fmt: skip

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 EXTRA = "pip install 'intnet[bench]'"
 # Its requirements exclude numpy 2, which it runs with all the same.
 COMPRESSAI = f"{EXTRA} && pip install --no-deps compressai==1.2.8"
-INSTALL = {"compressai": COMPRESSAI}  # all others come with the extra
+LOOK = "pip install 'intnet[look]'"
+INSTALL = {"compressai": COMPRESSAI, "pillow_jxl": LOOK}  # all others come with the extra
 
 Peer = TypeVar("Peer")
 

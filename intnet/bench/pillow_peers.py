@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,30 +14,40 @@ from intnet import codec
 from intnet.bench.peers import NotInstalledError, need
 from intnet.bench.verbs import Verbs
 from intnet.program import Array
+from intnet.rate_search import nearest
+
+FORMATS = {"JPEG": "jpeg", "WebP": "webp", "AVIF": "avif", "JPEG XL": "jxl"}  # and their keys
+QUALITIES = range(101)
 
 
 def verbs(name: str, pixels: codec.Pixels, bpp: float, threads: int) -> Verbs:
-    """Save and load. name: JPEG, WebP, AVIF or JPEG XL. pixels: uint8 (h, w, 3)."""
-    kind, options = format_of(name, threads)
-    picture = Image.fromarray(pixels)
+    """Save and load. name: one of FORMATS. pixels: uint8 (h, w, 3)."""
+    save = saver(name, pixels, threads)
+    target = bpp * pixels.shape[0] * pixels.shape[1] / 8
+    quality = nearest(lambda q: len(save(q)), QUALITIES, target)
+    data = save(quality)
+    return Verbs(partial(save, quality), partial(load, data), len(data))
 
-    def encode(quality: int) -> bytes:
+
+def saver(name: str, pixels: codec.Pixels, threads: int) -> Callable[[int], bytes]:
+    """What saves a picture, uint8 (h, w, 1 or 3), at one of QUALITIES: the bytes of a file.
+
+    name: one of FORMATS. Raises NotInstalledError.
+    """
+    kind, options = format_of(name, threads)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+    def save(quality: int) -> bytes:
         file = io.BytesIO()
         picture.save(file, kind, quality=quality, **options)
         return file.getvalue()
 
-    target = bpp * pixels.shape[0] * pixels.shape[1] / 8
-    low, high = 1, 100
-    while low < high:  # the first quality that reaches the target
-        middle = (low + high) // 2
-        low, high = (low, middle) if len(encode(middle)) >= target else (middle + 1, high)
-    quality = min((low, max(1, low - 1)), key=lambda q: abs(len(encode(q)) - target))
-    data = encode(quality)
+    return save
 
-    def decode() -> Array:
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
-    return Verbs(lambda: encode(quality), decode, len(data))
+def load(data: bytes, mode: str = "RGB") -> Array:
+    """Samples of a file, uint8 (h, w, 3), or (h, w) for mode L."""
+    return np.asarray(Image.open(io.BytesIO(data)).convert(mode))
 
 
 def format_of(name: str, threads: int) -> tuple[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -18,6 +19,8 @@ from intnet.limits import MIB, Limits
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 LARGE = 2**20  # pixels from which a spinner is worth it
+
+Region = tuple[int, int, int, int]  # left, top, width and height, pixels
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -38,6 +41,9 @@ MaxPixels = Annotated[
     int,
     typer.Option("--max-pixels", min=1, max=container.MAX_PIXELS, help="Refuse larger pictures."),
 ]
+MaxPixelsPerByte = Annotated[
+    int, typer.Option(min=1, help="Refuse pictures that are larger for their stream's bytes.")
+]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A .inm file or a shipped model's name.")
 ]
@@ -45,6 +51,7 @@ MaxMemory = Annotated[
     int, typer.Option(min=1, help="MiB; refuse pictures that would take more memory.")
 ]
 MAX_MEMORY = Limits().memory // MIB
+AREA = "X,Y,W,H"
 
 
 def verb(function: Function) -> Function:
@@ -95,6 +102,15 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def parse_area(option: str, text: str) -> Region:
+    """X,Y,W,H."""
+    found = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})", text, re.ASCII)
+    if not found:
+        misuse(f"{option} {text:.80}: must be {AREA}, whole numbers of pixels")
+    x, y, w, h = map(int, found.groups())
+    return x, y, w, h
+
+
 def check_output(output: str, *, as_json: bool) -> None:
     """Refuse early what could not be written in the end."""
     if output == files.PIPE and as_json:
@@ -112,6 +128,19 @@ def busy(text: str, pixels: int) -> Iterator[None]:
 
     with Console(stderr=True).status(text):
         yield
+
+
+@contextlib.contextmanager
+def progress(text: str, steps: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal; what it gives is called after each step."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    shown = console.is_terminal
+    with Progress(console=console, disable=not shown, transient=True) as bar:
+        task = bar.add_task(text, total=steps)
+        yield lambda: bar.advance(task)
 
 
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from intnet.model_file import Model
     from intnet.windows import Area
 
-Region = tuple[int, int, int, int]  # left, top, width, height
 ICC_AND_EXIF = chunks.ICC, chunks.EXIF
 CHUNKS = "chunks"  # the key of what is lost of them
 
@@ -38,13 +36,13 @@ def decode(
     model: common.ModelOption = None,
     backend: common.BackendOption = common.Backend.numba,
     max_pixels: common.MaxPixels = DEFAULT.pixels,
-    max_pixels_per_byte: Annotated[
-        int, typer.Option(min=1, help="Refuse pictures that are larger for their stream's bytes.")
-    ] = DEFAULT.pixels_per_byte,
+    max_pixels_per_byte: common.MaxPixelsPerByte = DEFAULT.pixels_per_byte,
     max_memory: common.MaxMemory = common.MAX_MEMORY,
     region: Annotated[
         str | None,
-        typer.Option(metavar="X,Y,W,H", help="This part of the picture, from the tiles it needs."),
+        typer.Option(
+            metavar=common.AREA, help="This part of the picture, from the tiles it needs."
+        ),
     ] = None,
     *,
     salvage: Annotated[
@@ -68,7 +66,7 @@ def decode(
 
     if region is not None and salvage:
         common.misuse("--region and --salvage exclude each other")
-    area = None if region is None else parse_region(region)
+    area = None if region is None else common.parse_area("--region", region)
     if not pictures.writable(output):
         common.misuse(f"-o {output}: the suffix must be one of {', '.join(pictures.OUTPUTS)}")
     common.check_output(output, as_json=as_json)
@@ -134,16 +132,7 @@ def decoded_in_rows(
     return header, digest.hexdigest()
 
 
-def parse_region(text: str) -> Region:
-    """X,Y,W,H: left, top, width and height, pixels."""
-    found = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})", text, re.ASCII)
-    if not found:
-        common.misuse(f"--region {text:.80}: must be X,Y,W,H, whole numbers of pixels")
-    x, y, w, h = map(int, found.groups())
-    return x, y, w, h
-
-
-def area_of(region: Region) -> Area:
+def area_of(region: common.Region) -> Area:
     """The same, as rows and columns."""
     from intnet.windows import Area
 
@@ -151,7 +140,7 @@ def area_of(region: Region) -> Area:
     return Area((y, y + h), (x, x + w))
 
 
-def check_area(region: Region, header: Header) -> None:
+def check_area(region: common.Region, header: Header) -> None:
     """Raise IntnetError for a region that is empty or not within the picture."""
     from intnet import region as regions
 
@@ -162,7 +151,12 @@ def check_area(region: Region, header: Header) -> None:
 
 
 def decoded(
-    data: bytes, model: Model, options: DecoderOptions, region: Region | None, *, salvage: bool
+    data: bytes,
+    model: Model,
+    options: DecoderOptions,
+    region: common.Region | None,
+    *,
+    salvage: bool,
 ) -> tuple[Decoded, dict[str, str]]:
     """The picture, or a region of it, and what is wrong with each tile, or all chunks, lost."""
     from intnet import codec

@@ -1,0 +1,110 @@
+"""Where the bits of a stream go: what its symbols cost, at the places that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+import rangecoder
+from intnet import codec, container, memory, tile_coding
+from intnet.latents import Int32Array
+from intnet.limits import DEFAULT, Limits
+from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
+from intnet.options import DecoderOptions
+from intnet.program import Array
+
+Floats = npt.NDArray[np.float64]
+RATIO = Z_STRIDE // Y_STRIDE  # positions of y along a side of one of z
+
+
+class BitMap(NamedTuple):
+    """Bits (ceil(h / 16), ceil(w / 16)) of the symbols of y, and of those of z, at each position.
+
+    A position is 16x16 pixels. z has one for 64x64 pixels, whose bits are spread evenly over the
+    positions of y in it. pixels: the decoded colours, uint8 (h, w, 1 or 3).
+    """
+
+    y: Floats
+    z: Floats
+    pixels: codec.Pixels
+    stream: container.Stream
+
+    @property
+    def bits(self) -> Floats:
+        """Of both."""
+        total: Floats = self.y + self.z
+        return total
+
+    @property
+    def bpp(self) -> Floats:
+        """Bits per pixel at each position, by the pixels that the picture has there."""
+        sides = (spans(length, Y_STRIDE) for length in self.pixels.shape[:2])
+        found: Floats = self.bits / np.outer(*sides)
+        return found
+
+    def tiles(self) -> list[dict[str, Any]]:
+        """Of every tile, row by row: bytes of its payloads, and bits of the symbols in them."""
+        grid = self.stream.header.grid
+        return [
+            {
+                "row": number // grid.shape[1], "column": number % grid.shape[1],
+                "z_bytes": len(tile.z), "z_bits": float(self.z[area].sum()),
+                "y_bytes": len(tile.y), "y_bits": float(self.y[area].sum()),
+            }
+            for number, (tile, area) in enumerate(
+                zip(self.stream.tiles, grid.areas(Y_STRIDE), strict=True)
+            )
+        ]  # fmt: skip
+
+
+class MeteredDecoder(tile_coding.SymbolDecoder):
+    """Keeps what the symbols of y cost, by the tables that they are decoded with."""
+
+    def __init__(self, stream: container.Stream, tables: rangecoder.Tables) -> None:
+        payloads, header = [tile.y for tile in stream.tiles], stream.header
+        super().__init__(payloads, header.grid, tables, header.minor)
+        self.bits: list[Floats] = []
+
+    def pull(self, tables: Array) -> Int32Array:
+        """The symbols of the next rows, from the table of each."""
+        symbols = super().pull(tables)
+        self.bits.append(rangecoder.symbol_bits(symbols, tables, self.tables).sum(2))
+        return symbols
+
+
+def measure(
+    data: bytes, models: Iterable[Model], backend: str = "numba", limits: Limits = DEFAULT
+) -> BitMap:
+    """Decode a stream and count. Raises as `codec.decode` does."""
+    stream = container.unpack(data, limits)
+    header = stream.header
+    model = codec.choose(models, header.model_id)
+    memory.check_decoding(model, header, len(data), DecoderOptions(backend, limits))
+    codec.check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
+    z = codec.decode_z([tile.z for tile in stream.tiles], model, header.grid, header.minor)
+    decoder = MeteredDecoder(stream, model.y_tables)
+    strips = codec.reconstructed(header, z, decoder, model, backend)
+    pixels = np.concatenate(list(codec.checked(strips, header)))
+    z_tables = tile_coding.z_indexes(z.shape).reshape(z.shape)
+    z_bits = rangecoder.symbol_bits(z.astype(np.int32), z_tables, model.z_tables).sum(2)
+    y_bits = np.concatenate(decoder.bits)
+    return BitMap(y_bits, spread(z_bits, y_bits.shape), pixels, stream)
+
+
+def spread(z: Floats, shape: tuple[int, ...]) -> Floats:
+    """Bits of positions of z, evenly over those of y, of which there are `shape`."""
+    shares = z / np.outer(*(spans(length, RATIO) for length in shape))
+    rows, columns = shape
+    return shares.repeat(RATIO, 0).repeat(RATIO, 1)[:rows, :columns]
+
+
+def spans(length: int, stride: int) -> Floats:
+    """Lengths of the cells of a side: stride, but for what is left at its end.
+
+    >>> spans(40, 16).tolist()
+    [16.0, 16.0, 8.0]
+    """
+    return np.minimum(stride, length - np.arange(0, length, stride)).astype(np.float64)
