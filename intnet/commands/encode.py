@@ -109,7 +109,7 @@ def coded(
         return rate_search.encode_to_bpp(pixels, model, target_bpp, options)
     if max_bytes is None:
         chosen = DEFAULT_QUALITY if quality is None else quality
-        return codec.coded(codec.analysing(pixels, model, options.backend), model, chosen, options)
+        return codec.encode(pixels, model, chosen, **options._asdict())
     try:
         return rate_search.encode_to_size(pixels, model, max_bytes, options)
     except ValueError as error:
