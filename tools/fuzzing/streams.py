@@ -101,6 +101,16 @@ def rebuilt(rng: Random, base: Base) -> bytes:
     return container.pack(container.Stream(header, tiles))
 
 
+def with_lost_tile(rng: Random, base: Base) -> bytes:
+    """A payload changed under the old checksums: what is lost is one tile, and what needs it."""
+    header, tiles = base.parsed
+    payloads = sum(len(z) + len(y) for z, y in tiles)
+    begin = len(base.data) - len(chunks.pack(header.chunks)) - payloads
+    data = bytearray(base.data)
+    data[begin + rng.randrange(payloads)] ^= rng.randint(1, 255)
+    return bytes(data)
+
+
 def with_field(rng: Random, header: container.Header) -> container.Header:
     """One field changed."""
     side = rng.choice((1, 15, 16, 17, 63, 64, 65, rng.randint(1, 200), 2**24, 2**32 - 1))

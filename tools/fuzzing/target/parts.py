@@ -8,15 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from fuzzing.target.outcome import LIMITS, WrongAnswerError, refusal
+from fuzzing import streams
+from fuzzing.target.outcome import LIMITS, VECTORS, WrongAnswerError, refusal
 from fuzzing.target.stream import LARGEST, Pictures
-from intnet import codec, region, salvage
+from intnet import codec, model_file, region, salvage
 from intnet.errors import IntnetError
 from intnet.windows import Area
 
 
 class PartsTarget(Pictures):
     """`region.decode` and `salvage.decode`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models["photo"] = model_file.load(VECTORS / "model" / "photo.inm")
+        rows, columns = np.ogrid[:70, :LARGEST]
+        ramp = (3 * rows + 5 * columns)[..., None] * (1, 2, 3)
+        made = codec.encode(ramp.astype(np.uint8), self.models["photo"], 40, tile=64)
+        self.tiled = self.add(made)  # in the small models no cell of y reaches far
+
+    def mutated(self, rng: Random) -> tuple[bytes, bool]:
+        """A stream; one in four lost a tile that others need, as few others do."""
+        if rng.random() < 0.25:
+            return streams.with_lost_tile(rng, self.tiled), False
+        return super().mutated(rng)
 
     def run(self, data: bytes, *, remade: bool, compare: bool) -> str:
         """What a region has, what is marked as exact, are parts of the picture."""

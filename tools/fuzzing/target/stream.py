@@ -38,9 +38,14 @@ class Pictures:
             name = vector["model"]
             if name not in self.models:
                 self.models[name] = model_file.load(VECTORS / name)
-            pixels = codec.decode(data, [self.models[name]]).pixels
-            self.bases.append(streams.base(data))
-            self.pixels[digest(pixels)] = pixels
+            self.add(data)
+
+    def add(self, data: bytes) -> streams.Base:
+        """One more stream to begin with."""
+        pixels = codec.decode(data, self.models.values()).pixels
+        self.bases.append(streams.base(data))
+        self.pixels[digest(pixels)] = pixels
+        return self.bases[-1]
 
     def mutated(self, rng: Random) -> tuple[bytes, bool]:
         """A stream."""
