@@ -172,7 +172,10 @@ def go_on(tasks: list[Task], wanted: list[str], first: int, seconds: float) -> l
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("name", ["threads", *STARTS])
 def test_a_crowd_goes_on(tasks: list[Task], wanted: list[str], name: str) -> None:
-    """All hashes right, and no memory that grows: the second half has at most 5 % more."""
+    """All hashes right, and no memory that grows after the first fifth of the time.
+
+    Medians of the second fifth and of the last: what one picture takes more than another is noise.
+    """
     kinds = {"threads": ThreadPoolExecutor(CROWD)} | {
         start: ProcessPoolExecutor(CROWD, mp_context=multiprocessing.get_context(start))
         for start in STARTS
@@ -181,12 +184,12 @@ def test_a_crowd_goes_on(tasks: list[Task], wanted: list[str], name: str) -> Non
         running = [pool.submit(go_on, tasks, wanted, 2 * i, SECONDS) for i in range(CROWD)]
         for each in running:
             memory = each.result()
-            assert len(memory) > 4
-            half = len(memory) // 2
-            growth = max(memory[half:]) / max(memory[:half])
+            fifth = len(memory) // 5
+            assert fifth > 0
+            growth = np.median(memory[-fifth:]) / np.median(memory[fifth : 2 * fifth])
             figures = f"{len(memory)} round trips, {max(memory) >> 20} MiB, growth {growth:.3f}"
             sys.stdout.write(f"{name}: {figures}\n")  # to be seen with -s
-            assert growth < 1.05
+            assert growth < 1.03
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from conftest import BIN, anonymous
 from PIL import Image
 
-from intnet import pictures, pnm, selftest
+from intnet import codec, container, pictures, pnm, selftest
+from intnet.limits import DEFAULT
+from intnet.model_file import Model
 
 CALL = """
 import resource, sys
@@ -97,3 +100,37 @@ def test_long_slivers(tmp_path: Path, size: tuple[int, int]) -> None:
              peak_kib("decode", tmp_path / "x.inic", "-o", tmp_path / "y.png")]  # fmt: skip
     sys.stdout.write(f"{size}: {peaks} KiB\n")  # to be seen with -s
     assert pictures.read(tmp_path / "y.png").shape == x.shape
+
+
+LONGEST = 2**24  # samples of a side
+
+
+def test_the_longest_row_is_refused(
+    tmp_path: Path, script: Callable[..., subprocess.CompletedProcess[bytes]], default_model: Model
+) -> None:
+    """A strip has 64 rows of it, 16 GB and more: said before any of it is taken, and what to do."""
+    x = np.zeros((1, LONGEST, 1), np.uint8)
+    pictures.write(tmp_path / "x.pgm", x)
+    header = container.peek(codec.encode(x[:, :64], default_model))._replace(width=LONGEST)
+    noise = container.Tile(b"", bytes(2000))  # else there were too few bytes for the pixels
+    (tmp_path / "x.inic").write_bytes(container.pack(container.Stream(header, [noise])))
+    for verb, source, target in (("encode", "x.pgm", "y.inic"), ("decode", "x.inic", "y.pgm")):
+        done = script(verb, tmp_path / source, "-o", tmp_path / target)
+        assert done.returncode == 1
+        (line,) = done.stderr.decode().splitlines()
+        assert f"{LONGEST}x1 pixels: needs about" in line
+        assert line.endswith("MiB of memory, limit 4096.0 MiB (see --max-memory)")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.inic", "x.pgm"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux alone")
+def test_the_longest_column(tmp_path: Path) -> None:
+    """Columns of 64 pixels pass through the networks, a gigapixel, within the limit of memory."""
+    x = np.resize(np.arange(256, dtype=np.uint8), (LONGEST, 1, 1))
+    pictures.write(tmp_path / "x.pgm", x)
+    peaks = [peak_kib("encode", tmp_path / "x.pgm", "-o", tmp_path / "x.inic"),
+             peak_kib("decode", tmp_path / "x.inic", "-o", tmp_path / "y.pgm")]  # fmt: skip
+    sys.stdout.write(f"{peaks} KiB\n")  # to be seen with -s
+    assert max(peaks) < DEFAULT.memory >> 10
+    assert pictures.read(tmp_path / "y.pgm").shape == x.shape
