@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from zarr.registry import register_codec
 from zarr.storage import LocalStore, MemoryStore
 
 import intnet
+from intnet import shipped
 from intnet.numcodecs import Intnet, picture_shape
 from intnet.zarr import IntnetCodec
 
@@ -202,19 +204,42 @@ def stored(path, how: str) -> str:
     return "0.0" if how == "2" else "c/0/0"
 
 
+@pytest.fixture
+def two_models(tmp_path, tiny_path, monkeypatch):
+    """As if a second model shipped, called tiny; its id."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name, path in (("photo", shipped.path_of()), ("tiny", tiny_path)):
+        shutil.copy(path, folder / f"{name}.inm")
+    monkeypatch.setattr(shipped, "folder", lambda: folder)
+    return intnet.open_model("tiny").model_id.hex()
+
+
 @pytest.mark.parametrize("how", ["2", "3"])
-def test_streams_of_another_model_or_damaged(tmp_path, tiny_path, how):
-    """Refused with what the stream says and what the configuration asks for."""
+def test_the_model_is_the_one_that_is_named(tmp_path, two_models, how):
+    """By name or id; a stream of another one, though it is at hand, is refused."""
+    chunk, x = tmp_path / stored(tmp_path, how), VOLUME[0, :32, :64]
+    for model in ("tiny", two_models):
+        options = {"compressors": Intnet(9, model)}
+        if how == "3":
+            options = {"serializer": IntnetCodec(9, model)}
+        a = array(MemoryStore(), how, shape=(32, 64), chunks=(32, 64), **options)
+        a[:] = x
+        assert np.array_equal(a[:], intnet.decode(intnet.encode(x, 9, "tiny")))
+    chunk.write_bytes(intnet.encode(x, model="tiny"))
+    with pytest.raises(intnet.IntnetError, match=rf"model {two_models}; at hand: {ID} \(photo\)$"):
+        zarr.open_array(tmp_path, mode="r")[:]
+
+
+@pytest.mark.parametrize("how", ["2", "3"])
+def test_damaged_streams(tmp_path, how):
+    """Cut, a bit flipped, no stream at all."""
     chunk = tmp_path / stored(tmp_path, how)
-    good, a = chunk.read_bytes(), zarr.open_array(tmp_path, mode="r")
-    other = intnet.open_model(tiny_path)
-    chunk.write_bytes(intnet.encode(VOLUME[0, :32, :64], model=other))
-    with pytest.raises(intnet.IntnetError, match=f"{other.model_id.hex()}; at hand: {ID}"):
-        a[:]
+    good = chunk.read_bytes()
     for bad in (good[:-9], good[:40] + bytes([good[40] ^ 1]) + good[41:], b"x"):
         chunk.write_bytes(bad)
         with pytest.raises(intnet.IntnetError, match="stream"):
-            a[:]
+            zarr.open_array(tmp_path, mode="r")[:]
 
 
 def test_a_chunk_of_another_shape(tmp_path):
