@@ -108,7 +108,7 @@ def test_any_two_can_be_chosen(viewer, compared):
     ours, jpeg = (coded.pixels for coded in compared.coded)
     viewer.get_by_role("combobox", name="Left").select_option("JPEG")
     check(viewer, jpeg, ours, 100)
-    assert "JPEG: quality" in viewer.locator(".on-left").inner_text()
+    assert "Left: JPEG, quality" in viewer.locator(".on-left").inner_text()
     viewer.get_by_role("combobox", name="Right").select_option("JPEG")
     check(viewer, jpeg, jpeg, 100)
     viewer.get_by_role("combobox", name="Right").select_option("original")

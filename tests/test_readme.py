@@ -1,4 +1,4 @@
-"""Prose that is not run is wrong: every code block of the README, in order, in one folder."""
+"""Prose that is not run is wrong: code blocks of README and how-tos, in order, in one folder."""
 
 from __future__ import annotations
 
@@ -33,19 +33,40 @@ def test_one_screen_and_one_sentence_per_line():
     assert not re.search(r"[a-z)`]\. [A-Z]", prose)
 
 
-@pytest.mark.usefixtures("default_model")
-def test_blocks_run(tmp_path, monkeypatch):
-    """As a reader would: console script on PATH, a picture called photo.png."""
+@pytest.fixture
+def run(default_model, tmp_path, monkeypatch):
+    """Runs blocks as a reader would: console script on PATH, a picture called photo.png."""
     shutil.copy(selftest.sample_path(), tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    for marker, language, text in BLOCK.findall(README):
-        if marker:
-            continue
-        if language == "python":
-            exec(compile(text, "README.md", "exec"), {})
-            continue
-        command = ["bash", "-euo", "pipefail", "-c", text]
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode()
+
+    def blocks(document):
+        for marker, language, text in BLOCK.findall(document):
+            if marker:
+                continue
+            if language == "python":
+                exec(compile(text, "a document", "exec"), {})
+                continue
+            command = ["bash", "-euo", "pipefail", "-c", text]
+            done = subprocess.run(command, env=environment, capture_output=True, check=False)
+            assert done.returncode == 0, done.stderr.decode()
+
+    return blocks
+
+
+def test_blocks_run(run, tmp_path):
+    run(README)
     assert (tmp_path / "piped.png").read_bytes() == (tmp_path / "decoded.png").read_bytes()
+
+
+def test_how_to_look(run, tmp_path):
+    """Its blocks make the files that they name; its pictures are there and small."""
+    document = (ROOT / "docs" / "look.md").read_text(encoding="utf-8")
+    assert document.count("```") == 2 * len(BLOCK.findall(document))
+    run(document)
+    made = set(re.findall(r"-o (\S+)", document))
+    assert made == {"compare.html", "compare.png", "photo.inic", "map.png", "bits.npy"}
+    assert made < {path.name for path in tmp_path.iterdir()}
+    shown = re.findall(r"!\[[^]]*\]\(([^)]*)\)", document)
+    assert len(shown) == 2
+    assert all((ROOT / "docs" / name).stat().st_size < 300_000 for name in shown)

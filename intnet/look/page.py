@@ -117,7 +117,7 @@ def of_all(compared: Compared) -> list[tuple[str, Pixels]]:
 
 def caption(coded: Coded) -> str:
     """In one line."""
-    return f"{coded.name}: {'; '.join(coded.lines)}"
+    return f"{coded.name}, {'; '.join(coded.lines)}"
 
 
 def embedded(pixels: Pixels, picture: Picture) -> str:
