@@ -1,7 +1,7 @@
 """How much memory coding a picture takes, from its size and the model, before any of it is taken.
 
-Estimates are upper bounds for the numba backend. Less FIXED, they are at most 3 times too high to
-decode and 6 times to encode, slivers of one row aside. They count what is allocated for this
+Estimates are upper bounds for the numba backend. Less twice FIXED they are at most 3 times what is
+measured, slivers of one row aside. They count what is allocated for this
 picture, not the interpreter, compiled code and the model. The NumPy backend holds the wider tensors
 of its definition and takes up to WIDER times the strips.
 """

@@ -24,8 +24,8 @@ def grid(size: Size, stride: int) -> Size:
 
 
 def strip_rows(width: int) -> int:
-    """Picture rows of a strip, a multiple of 64."""
-    return max(1, STRIP // (width * Z_STRIDE)) * Z_STRIDE
+    """Picture rows of a strip, a multiple of 64; its pixels are those of the padded picture."""
+    return max(1, STRIP // (cells(width, Z_STRIDE) * Z_STRIDE**2)) * Z_STRIDE
 
 
 def input_sizes(size: Size) -> dict[str, Size]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from intnet import backends, codec, container, memory, region, salvage
+from intnet import backends, codec, container, memory, region, salvage, strips
 from intnet.errors import IntnetError, StreamError
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Model
@@ -84,6 +84,12 @@ def test_slivers_of_any_length_are_bounded_by_memory(tiny: Model) -> None:
     assert wide > square // 8
     with pytest.raises(IntnetError, match="--max-memory"):
         codec.decode(claiming(tiny, 2**24, 16), [tiny], limits=GENEROUS._replace(memory=2**28))
+
+
+@pytest.mark.parametrize("width", [1, 16, 63, 64, 65, 1000, 2**14])
+def test_a_strip_has_a_million_pixels_padding_included(width: int) -> None:
+    """A column of one pixel passes through the networks as 64."""
+    assert strips.strip_rows(width) * strips.cells(width, 64) * 64 <= strips.STRIP
 
 
 def test_whoever_allows_it_decodes_it(tiny: Model, picture: np.ndarray) -> None:
