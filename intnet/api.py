@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,8 @@ def encode(
     nearest to so many bits per pixel; or max_bytes: the best quality that fits. model: as for
     `open_model`, or what that gives. verify: decode too, and store the CRC-32 of the samples. tile:
     pixels along a side of what is coded on its own, a multiple of 64; 0: the picture at once.
-    icc, exif: go with the picture; None: those of an image of Pillow, b"": none.
+    icc, exif: go with the picture; None: those of an image of Pillow, b"": none. An image is turned
+    as its EXIF says; EXIF of samples must not say that they are to be turned.
 
     Raises TypeError or ValueError for other samples and settings, PictureError for an image of a
     mode that samples of 8 bits cannot hold, ModelError for a model that does not fit, IntnetError
@@ -90,6 +92,8 @@ def encode(
     pixels, carried = samples(picture, icc, exif)
     if sum(option is not None for option in (quality, target_bpp, max_bytes)) > 1:
         raise ValueError("quality, target_bpp and max_bytes exclude each other")
+    if target_bpp is not None and not 0 < target_bpp < inf:
+        raise ValueError(f"target_bpp: {target_bpp}, must be above 0")
     loaded = model if isinstance(model, Model) else open_model(model)
     height, width, channels = pixels.shape
     options = EncoderOptions(backend, verify, tile, carried)
@@ -116,9 +120,24 @@ def samples(
     else:
         pixels = np.asarray(picture)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        check_upright(exif)
     planes.check(pixels)
     said = ((chunks.ICC, icc), (chunks.EXIF, exif))
     return pixels, tuple(chunks.Chunk(kind, data) for kind, data in said if data)
+
+
+def check_upright(exif: bytes | None) -> None:
+    """Raise ValueError for EXIF that says how samples are to be turned: no stream says that."""
+    if not exif:
+        return
+    from intnet import pictures  # noqa: PLC0415  # as above
+
+    orientation = pictures.orientation_in(exif)
+    if orientation not in (None, 1):
+        raise ValueError(
+            f"exif: orientation {orientation}, must be 1 or not there; pass the image itself, or "
+            "samples that are turned and EXIF without it"
+        )
 
 
 def decode(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from intnet import chunks, files, pillow_limit, pnm
 from intnet.container import MAX_PIXELS, MAX_SIDE
@@ -179,6 +179,16 @@ def of_image(image: Image.Image) -> Picture:
     """
     check_kind(image, "image")
     return samples(image.copy(), "image")
+
+
+def orientation_in(exif: bytes) -> Any:
+    """1 to 8, or whatever else EXIF holds in that place; None: nothing. ValueError: no EXIF."""
+    found = Image.Exif()
+    try:
+        found.load(exif)
+        return found.get(ExifTags.Base.Orientation)
+    except Exception as error:  # noqa: BLE001  # Pillow raises anything on damaged EXIF
+        raise ValueError(f"exif: damaged ({error})") from None
 
 
 def ancillary(picture: Picture, name: str) -> chunks.Chunks:

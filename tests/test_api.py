@@ -57,6 +57,21 @@ def test_rates_are_searched():
     with pytest.raises(ValueError, match="exclude each other"):
         intnet.encode(X, 3, max_bytes=2000)
 
+    for wrong in (0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="target_bpp: "):
+            intnet.encode(X, target_bpp=wrong)
+
+
+def test_exif_of_samples_turns_nothing():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with pytest.raises(ValueError, match="exif: orientation 6, must be 1"):
+        intnet.encode(X, exif=exif.tobytes())
+    with pytest.raises(ValueError, match="exif: damaged"):
+        intnet.encode(X, exif=b"no EXIF at all")
+    exif[0x0112] = 1
+    assert intnet.read_header(intnet.encode(X, exif=exif.tobytes())).chunks[1].type == chunks.EXIF
+
 
 def test_a_region_is_that_of_the_whole():
     stream = intnet.encode(X[..., :3], tile=64)

@@ -154,7 +154,7 @@ def test_limits(monkeypatch):
 def test_pixels_per_byte_are_of_the_whole_stream():
     """Not of the part that opening reads, which would refuse every large picture."""
     x = np.zeros((1024, 1024), np.uint8)
-    stream = intnet.encode(x, tile=1024, exif=b"e")
+    stream = intnet.encode(x, tile=1024, icc=b"e")
     tight = intnet.Limits(pixels_per_byte=x.size // len(stream) + 1)
     assert container.read_head(io.BytesIO(stream), tight).width == 1024
 
