@@ -12,12 +12,17 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from intnet import codec, model_file, pictures, shipped
 from intnet.model_file import Model
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent  # of the environment under test
+
+# Kernels compile in the first of many examples, and shared machines stand still for a while.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def tool(name: str) -> ModuleType:

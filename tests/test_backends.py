@@ -367,9 +367,7 @@ def test_every_kind_of_operation_in_one_program(run: Run) -> None:
     same(run(program, inputs), slowest_form.run(program, inputs))
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.data(), seed=st.integers(0, 2**32), h=st.integers(1, 7), w=st.integers(1, 7),
     channels=st.sampled_from([1, 2, 3, 8, 9]), dtype=st.sampled_from(sorted(DTYPES)),

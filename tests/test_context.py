@@ -192,9 +192,7 @@ def test_concatenations_of_slices_and_of_latents_seen_first(tables: rangecoder.T
     assert got[0] == want[0]
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32), h=st.integers(1, 9), w=st.integers(1, 9), m=st.integers(1, 20),
     ky=st.sampled_from([1, 3, 5]), kx=st.sampled_from([3, 5, 7]),

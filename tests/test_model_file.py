@@ -87,7 +87,7 @@ def test_malformed_models(tiny, change):
         model_file.from_bytes(rewritten(tiny, change))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_bytes(tiny, data):
     """Cut, flipped and random files give ModelError, never another exception."""

@@ -283,7 +283,7 @@ def comes_out(data: bytes) -> None:
         return
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_changed_documents(data: Any) -> None:
     """Anything anywhere in a document under a right hash: a model or an IntnetError."""
@@ -293,7 +293,7 @@ def test_changed_documents(data: Any) -> None:
     comes_out(with_document(canonical(parsed)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_changed_headers(data: Any) -> None:
     """Anything anywhere in a header: the same model, or an IntnetError."""

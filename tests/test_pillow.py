@@ -43,7 +43,7 @@ TILED = saved(
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 63))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_saved_and_opened(mode, width, height, quality):
     """A file of its suffix has the stream and the samples of the Python API."""
     image = Image.fromarray(X).convert(mode).resize((width, height))
@@ -107,7 +107,7 @@ def test_opening_needs_no_kernels():
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_damage_is_an_os_error(data):
     """Any byte changed, or the end cut off."""
     stream = data.draw(st.sampled_from([SMALL, TILED]))

@@ -212,7 +212,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_mutated_documents_give_a_program_or_a_model_error(data: Any) -> None:
     """Values exchanged, removed or added anywhere: never another exception."""
@@ -243,7 +243,7 @@ def test_mutated_documents_give_a_program_or_a_model_error(data: Any) -> None:
         assert from_json(to_json(program)[0], to_json(program)[1]).name == program.name
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(document=JSON)
 def test_any_json_value_gives_a_model_error(document: Any) -> None:
     """No value without inputs and operations is a program."""

@@ -38,7 +38,7 @@ def resealed(body: bytes) -> bytes:
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_flipped_bits_are_rejected(tiny, whole, data):
     """CRC-32 finds every single flip: no picture comes out."""
@@ -49,7 +49,7 @@ def test_flipped_bits_are_rejected(tiny, whole, data):
         codec.decode(bytes(damaged), [tiny], "numpy")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_changed_bytes_behind_the_checksum(tiny, whole, data):
     """A malicious stream has a right checksum."""
@@ -59,7 +59,7 @@ def test_changed_bytes_behind_the_checksum(tiny, whole, data):
     survives(resealed(bytes(body)), tiny)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_payloads_of_anything(tiny, data):
     """A right header before random payloads."""
@@ -75,7 +75,7 @@ def test_payloads_of_anything(tiny, data):
     survives(container.pack(container.Stream(header, [container.Tile(z, y)])), tiny)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(body=st.binary(max_size=200), magic=st.booleans())
 def test_random_bytes(tiny, body, magic):
     survives(body, tiny)
@@ -93,7 +93,7 @@ def test_longer_is_rejected(tiny, whole):
         codec.decode(whole + b"\0", [tiny], "numpy")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_damaged_models_are_model_errors(tiny, data):
     """One flipped bit anywhere in a model file."""
@@ -104,7 +104,7 @@ def test_damaged_models_are_model_errors(tiny, data):
         model_file.from_bytes(bytes(damaged))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.binary(max_size=300))
 def test_random_models_are_model_errors(data):
     with pytest.raises(ModelError):

@@ -47,9 +47,7 @@ def test_every_operation_in_strips(backend: Backend, rows: list[int]) -> None:
         np.testing.assert_array_equal(got[name], want[name], err_msg=name, strict=True)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.data(), seed=st.integers(0, 2**32), h=st.integers(1, 9), w=st.integers(1, 7),
     channels=st.sampled_from([1, 2, 3, 8, 9]), dtype=st.sampled_from(["s16", "u8"]),

@@ -96,7 +96,7 @@ def test_a_volume_round_trips(tmp_path, how, fill):
     st.integers(1, 40), st.integers(5, 40), st.sampled_from([(), (3,), (4,)]), st.integers(0, 3),
     st.integers(0, 63), st.integers(0, 2**32),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_chunks_are_pictures(height, width, channels, leading, quality, seed):
     """(y, x), (y, x, 3 or 4), with axes of length 1 before them; samples are those of the API."""
     x = np.random.default_rng(seed).integers(0, 256, (height, width, *channels), np.uint8)

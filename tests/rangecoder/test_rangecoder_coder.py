@@ -65,7 +65,7 @@ def batches(draw: st.DrawFn, max_size: int = 60) -> Batch:
     return Batch(symbols, indexes, tables)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(batches())
 def test_round_trip_and_same_bytes(batch: Batch) -> None:
     """Both forms write the same bytes and read back the symbols."""
@@ -85,7 +85,7 @@ def outcome(form: ModuleType, data: bytes, indexes: Sequence[int], t: Tables) ->
     return symbols
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(batches(max_size=25), st.data())
 def test_a_payload_that_decodes_is_the_encoders(batch: Batch, data: st.DataObject) -> None:
     """Any mutation is a PayloadError, or gives symbols that encode to exactly those bytes."""

@@ -49,7 +49,7 @@ def test_lanes_are_one_lane_payloads_of_every_nth_symbol(
 
 
 @pytest.mark.parametrize("form", BATCHED)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     n=st.integers(0, 300), lanes=st.integers(1, 5), seed=st.integers(0, 99),
     cuts=st.lists(st.integers(0, 300), max_size=4),

@@ -123,7 +123,7 @@ def test_apportion_follows_its_rule(weights: list[int]) -> None:
     assert apportion(weights) == naive_apportion(weights)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 2**80) | st.integers(0, 9), min_size=2, max_size=300).filter(any))
 def test_apportion_cannot_be_improved(weights: list[int]) -> None:
     """Counts are >= 1, sum to 2**16, and moving one count elsewhere saves next to nothing."""
@@ -195,7 +195,7 @@ def test_cut_or_extended_tables_are_refused() -> None:
             rangecoder.from_bytes(wrong)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=40) | st.lists(st.integers(0, 255), max_size=3).map(bytes))
 def test_any_bytes_give_tables_or_table_error(noise: bytes) -> None:
     """Bytes are refused, or are exactly what `to_bytes` writes for what they gave."""
@@ -209,7 +209,7 @@ def test_any_bytes_give_tables_or_table_error(noise: bytes) -> None:
         assert rangecoder.to_bytes(tables) == candidate
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sets(st.integers(1, 65535), min_size=1, max_size=50), min_size=1, max_size=9))
 def test_lookup_is_the_entry_of_each_bucket(inner: list[set[int]]) -> None:
     """The decoder's first guess is the entry that holds the bucket's first quantile."""
