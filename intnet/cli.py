@@ -25,6 +25,7 @@ VERBS = {
     "decode": Verb("decode", "decode"),
     "info": Verb("info", "info"),
     "models": Verb("info", "models"),
+    "eval": Verb("eval", "evaluate"),
     "compare": Verb("compare", "compare"),
     "map": Verb("map", "bit_map"),
     "train": Verb("train", "train", extra=True),

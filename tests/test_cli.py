@@ -113,7 +113,7 @@ def test_ctrl_c_of_a_real_process(tmp_path, tiny_path):
 
 
 VERBS = (
-    "encode", "decode", "info", "models", "compare", "map", "train", "convert", "certify",
+    "encode", "decode", "info", "models", "eval", "compare", "map", "train", "convert", "certify",
     "selftest", "warmup",
 )  # fmt: skip
 

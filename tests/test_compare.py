@@ -19,11 +19,11 @@ from intnet import cli, pictures, rate_search, selftest
 from intnet.bench import pillow_peers
 from intnet.distortion import ms_ssim, psnr
 from intnet.limits import DEFAULT
-from intnet.look import compare, draw, page
+from intnet.look import coders, compare, draw, page
 from intnet.windows import Area
 
 SAMPLE = pictures.read(selftest.sample_path())[100:300, 150:390]
-ALL = list(compare.NAMES)
+ALL = list(coders.NAMES)
 BPP = 0.6
 SOURCE = re.compile(r'src="data:image/png;base64,([^"]*)"')
 
@@ -50,7 +50,7 @@ def photo(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def compared(default_model):
     """The sample by whichever codecs are there."""
-    there, _ = compare.at_hand(ALL)
+    there, _ = coders.at_hand(ALL)
     coded = [compare.coded(key, SAMPLE, BPP, default_model, DEFAULT) for key in there]
     crop = Area((20, 116), (30, 158))
     return compare.Compared("sample", pictures.Picture(SAMPLE), crop, coded)
@@ -116,7 +116,7 @@ def test_the_lowest_quality_may_exceed_the_target(tiny):
 
 def test_grey_pictures_stay_grey(tiny):
     grey = SAMPLE[..., :1]
-    for key in compare.at_hand(ALL)[0]:
+    for key in coders.at_hand(ALL)[0]:
         assert compare.coded(key, grey, 2.0, tiny, DEFAULT).pixels.shape == grey.shape
 
 

@@ -26,6 +26,7 @@ from rich.progress import track
 import rangecoder
 from intnet import codec, shipped, tile_coding
 from intnet.distortion import psnr
+from intnet.look.rate_distortion import bd_rate
 from intnet.model_file import Model, load
 
 Pixels = npt.NDArray[np.uint8]
@@ -33,15 +34,6 @@ Curve = list[tuple[float, float]]  # (bpp, PSNR)
 QUALITIES = tuple(range(0, 64, 7))  # 0, 7, ..., 63
 JPEG_QUALITIES = tuple(range(5, 100, 5))
 AGREE_QUALITIES = (0, 16, 32, 48, 63)
-
-
-def bd_rate(anchor: Curve, test: Curve) -> float:
-    """Mean rate difference in percent of test against anchor at equal PSNR."""
-    a, t = (np.array(sorted(c, key=lambda p: p[1])) for c in (anchor, test))
-    low, high = max(a[0, 1], t[0, 1]), min(a[-1, 1], t[-1, 1])
-    at = np.linspace(low, high, 1000)
-    difference = np.interp(at, t[:, 1], np.log(t[:, 0])) - np.interp(at, a[:, 1], np.log(a[:, 0]))
-    return float(100 * (np.exp(difference.mean()) - 1))
 
 
 def jpeg_point(picture: Pixels, quality: int) -> tuple[float, float]:

@@ -13,7 +13,11 @@ EXTRA = "pip install 'intnet[bench]'"
 # Its requirements exclude numpy 2, which it runs with all the same.
 COMPRESSAI = f"{EXTRA} && pip install --no-deps compressai==1.2.8"
 LOOK = "pip install 'intnet[look]'"
-INSTALL = {"compressai": COMPRESSAI, "pillow_jxl": LOOK}  # all others come with the extra
+INSTALL = {
+    "compressai": COMPRESSAI,
+    "pillow_jxl": LOOK,
+    "matplotlib": LOOK,
+}  # all others come with the extra
 
 Peer = TypeVar("Peer")
 

@@ -72,7 +72,7 @@ def compare(
     area = common.parse_area("--crop", crop) if crop else None
 
     from intnet import api
-    from intnet.look.compare import at_hand
+    from intnet.look.coders import at_hand
 
     there, missing = at_hand(keys)
     if not there:
@@ -106,7 +106,7 @@ def suffix_of(output: str) -> str:
 
 def listed(missing: dict[str, str]) -> list[str]:
     """A line for each codec that is not at hand."""
-    from intnet.look.compare import NAMES
+    from intnet.look.coders import NAMES
 
     return [f"{NAMES[key]}: {why}" for key, why in missing.items()]
 
@@ -123,11 +123,12 @@ class Run:
     def picture(self, source: str, crop: tuple[int, int, int, int] | None) -> Compared:
         """One of them, by every codec."""
         from intnet import pictures
+        from intnet.look import coders
         from intnet.look import compare as comparing
 
         name = Path(files.label(source)).name
         picture, coded = pictures.load(source, self.limits.pixels), []
-        comparing.check(picture, name)
+        coders.check(picture, name)
         area = self.area(picture.pixels.shape, crop, name) or comparing.busiest(picture.pixels)
         for key in self.keys:
             found = comparing.coded(key, picture.pixels, self.bpp, self.model, self.limits)

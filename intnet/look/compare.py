@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from intnet import codec, memory
-from intnet.bench import peers, pillow_peers
 from intnet.distortion import ms_ssim, psnr
-from intnet.errors import PictureError
 from intnet.limits import Limits
-from intnet.model_file import QUALITIES, Model
-from intnet.options import ENCODER
+from intnet.look import coders
+from intnet.look.coders import NAMES
+from intnet.model_file import Model
 from intnet.pictures import Picture, Pixels
 from intnet.rate_search import last_within
 from intnet.shapes import Size
 from intnet.windows import Area
 
-PRODUCT = "intnet"
-NAMES = {PRODUCT: PRODUCT} | {key: name for name, key in pillow_peers.FORMATS.items()}
 CROP = (192, 256)  # rows and columns, where the picture has them
 STEP = 16  # pixels between the crops that `busiest` looks at
-
-
-class Coder(NamedTuple):
-    """A codec and one picture. decode: to samples as the picture has them."""
-
-    encode: Callable[[int], bytes]
-    decode: Callable[[bytes], Pixels]
-    qualities: range
 
 
 class Coded(NamedTuple):
@@ -90,31 +76,12 @@ class Compared(NamedTuple):
         }  # fmt: skip
 
 
-def at_hand(codecs: Iterable[str]) -> tuple[list[str], dict[str, str]]:
-    """Of keys of NAMES, those that this machine has; for the others, how to get them."""
-    makers = {key: partial(find, key) for key in codecs}
-    there, missing = peers.gather(makers)
-    return list(there), missing
-
-
-def find(key: str) -> None:
-    """Raises NotInstalledError for a codec that is not at hand."""
-    if key != PRODUCT:
-        pillow_peers.format_of(NAMES[key], 1)
-
-
-def check(picture: Picture, name: str) -> None:
-    """Raise PictureError for what some of the codecs could not keep."""
-    if picture.pixels.shape[2] in (2, 4):
-        raise PictureError(f"{name}: has alpha, which not all codecs keep; compare takes none")
-
-
 def coded(key: str, pixels: Pixels, bpp: float, model: Model, limits: Limits) -> Coded:
     """The picture at the best quality of at most bpp, or else at the lowest.
 
     key: one of NAMES, at hand. pixels: uint8 (h, w, 1 or 3).
     """
-    coder = product(pixels, model, limits) if key == PRODUCT else peer(NAMES[key], pixels)
+    coder = coders.coder(key, pixels, model, limits)
     area = pixels.shape[0] * pixels.shape[1]
     last = last_within(lambda q: len(coder.encode(q)), coder.qualities, bpp * area / 8)
     quality = max(last, coder.qualities.start)
@@ -124,28 +91,6 @@ def coded(key: str, pixels: Pixels, bpp: float, model: Model, limits: Limits) ->
         key, quality, len(data), 8 * len(data) / area, psnr(pixels, decoded),
         ms_ssim(pixels, decoded), last < quality, decoded,
     )  # fmt: skip
-
-
-def product(pixels: Pixels, model: Model, limits: Limits) -> Coder:
-    """Ours; the networks of the encoder run once."""
-    height, width, channels = pixels.shape
-    memory.check_encoding(model, (height, width), channels, ENCODER, limits, searching=True)
-    a = codec.analyse(pixels, model)
-    return Coder(
-        lambda quality: codec.code(a, model, quality),
-        lambda data: codec.decode(data, [model], limits=limits).pixels,
-        range(QUALITIES),
-    )
-
-
-def peer(name: str, pixels: Pixels) -> Coder:
-    """One of Pillow's. On one thread: with more, AVIF's bytes are others."""
-    mode = "L" if pixels.shape[2] == 1 else "RGB"
-
-    def decode(data: bytes) -> Pixels:
-        return pillow_peers.load(data, mode).reshape(pixels.shape)
-
-    return Coder(pillow_peers.saver(name, pixels, 1), decode, pillow_peers.QUALITIES)
 
 
 def busiest(pixels: Pixels, size: Size = CROP) -> Area:
