@@ -146,6 +146,8 @@ def test_of_a_large_picture_the_page_holds_a_part(compared):
     large = pictures.Picture(np.zeros((2100, 3000, 1), np.uint8))
     at = compared._replace(picture=large, crop=Area((0, 10), (2500, 2700)))
     assert page.view_of(at) == Area((0, 2048), (952, 3000))
+    at = at._replace(crop=Area((700, 710), (1400, 1600)))
+    assert page.view_of(at) == Area((0, 2048), (476, 2524))
     assert page.view_of(compared) == Area((0, 200), (0, 240))
 
 

@@ -141,8 +141,14 @@ def test_text_is_readable_in_light_and_dark(browser, address, scheme):
     opened.close()
 
 
-def test_a_telephone_needs_no_scrolling_sideways(browser, address):
+def test_a_telephone_needs_no_scrolling_sideways(browser, compared, tmp_path):
+    """Nor where picture and crops are wider than it."""
+    large = SAMPLE.repeat(3, 1)
+    coded = [found._replace(pixels=large) for found in compared.coded]
+    wide = compared._replace(picture=pictures.Picture(large), coded=coded)
+    path = tmp_path / "wide.html"
+    path.write_text(page.page([wide], 0.3, []), encoding="utf-8")
     opened = browser.new_page(viewport={"width": 360, "height": 640})
-    opened.goto(address)
+    opened.goto(path.as_uri())
     assert opened.evaluate("document.documentElement.scrollWidth") <= 360
     opened.close()
