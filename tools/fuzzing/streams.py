@@ -98,6 +98,8 @@ def rebuilt(rng: Random, base: Base) -> bytes:
         header = header._replace(chunks=with_chunk(rng, header.chunks))
     if rng.random() < 0.5:  # its CRC would refuse what the networks make of other symbols
         header = header._replace(pixel_crc=None)
+    if not header.tile:
+        tiles = tiles[:1]  # there is no room for more
     return container.pack(container.Stream(header, tiles))
 
 
