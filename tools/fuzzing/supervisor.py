@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from fuzzing.worker import HEAD
 WORKER = Path(__file__).with_name("worker.py")
 HANG = 10.0  # seconds that one input may take
 START = 300.0  # seconds before the first: kernels are compiled
+PATIENCE = 12  # times that on the clock, for what waits for a processor
 SLICE = 60.0  # seconds of a process
 
 
@@ -107,17 +109,35 @@ def watch(log: Log, name: str, seed: int, seconds: float, mebibytes: int, done: 
 
 
 def wait(process: subprocess.Popen[str], path: Path, done: Callable[[], bool]) -> bool:
-    """Until the process ends; True if it stood still."""
-    begun, since = 0, time.monotonic()
+    """Until the process ends; True if it stood still.
+
+    That is HANG seconds of its processors' time on one input, and of the clock PATIENCE times that:
+    on a busy machine a process may wait for long and do nothing wrong.
+    """
+    begun, since, spent = 0, time.monotonic(), 0.0
     while process.poll() is None and not done():
         time.sleep(0.2)
         if path.exists():
             now = HEAD.unpack(path.read_bytes()[: HEAD.size].ljust(HEAD.size, b"\0"))[0]
             if now != begun:
-                begun, since = now, time.monotonic()
-        if time.monotonic() - since > (HANG if begun else START):
+                begun, since, spent = now, time.monotonic(), processor_seconds(process.pid)
+        limit = HANG if begun else START
+        waited = time.monotonic() - since
+        if waited > PATIENCE * limit:
+            return True
+        if waited > limit and processor_seconds(process.pid) - spent > limit:
             return True
     return False
+
+
+def processor_seconds(pid: int) -> float:
+    """That a process has had; without end where this system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return float("inf")
+    user, system = text.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def last_input(path: Path) -> tuple[bytes, bool]:
