@@ -47,8 +47,7 @@ PLANTS = {name: Plant(target, Break("fuzz", name, "", *change)) for name, target
     ("scaling-shift", "model", "intnet/model_file.py",
      'check_range(getattr(s, name), lo, hi, f"model: scaling, {name}")', "pass"),
     ("salvage-exact", "parts", "intnet/salvage.py",
-     'exact[affected(model, "synthesis", tiles[number], header, Y_STRIDE).slices]',
-     "exact[tiles[number].scaled(Y_STRIDE).slices]"),
+     "rows, columns = areas[number].slices", "rows, columns = list(header.grid.areas(1))[number]"),
 )}  # fmt: skip
 
 
