@@ -26,6 +26,7 @@ VERBS = {
     "info": Verb("info", "info"),
     "models": Verb("info", "models"),
     "eval": Verb("eval", "evaluate"),
+    "batch": Verb("batch", "app"),
     "compare": Verb("compare", "compare"),
     "map": Verb("map", "bit_map"),
     "train": Verb("train", "train", extra=True),

@@ -38,6 +38,7 @@ def verbs_in(modules):
         ("encode --help", {"encode"}),
         ("decode --help", {"decode", "encode"}),  # they share their report
         ("bench codec --help", {"bench"}),
+        ("batch encode --help", {"batch", "encode"}),
         ("info photo.inic", {"info"}),
         ("models", {"info"}),
     ],

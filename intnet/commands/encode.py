@@ -20,36 +20,43 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 32
 
+Quality = Annotated[
+    int | None,
+    typer.Option("--quality", "-q", min=0, max=63, help="0 smallest, 63 best; default 32."),
+]
+TargetBpp = Annotated[
+    float | None, typer.Option(help="The quality nearest to this many bits per pixel.")
+]
+MaxBytes = Annotated[
+    int | None, typer.Option(min=1, help="The best quality that fits this many bytes.")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Decode too; store the CRC of the pixels (4 bytes).")
+]
+Tile = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Pixels along a side of what is coded on its own, a multiple of 64; 0: all."
+    ),
+]
+Strip = Annotated[bool, typer.Option("--strip", help="Leave out ICC profile and EXIF.")]
+
 
 @common.verb
 def encode(
     picture: Annotated[str, typer.Argument(help="PNG, JPEG, WebP, TIFF or PPM; - is stdin.")],
     output: common.Output,
-    quality: Annotated[
-        int | None,
-        typer.Option("--quality", "-q", min=0, max=63, help="0 smallest, 63 best; default 32."),
-    ] = None,
-    target_bpp: Annotated[
-        float | None, typer.Option(help="The quality nearest to this many bits per pixel.")
-    ] = None,
-    max_bytes: Annotated[
-        int | None, typer.Option(min=1, help="The best quality that fits this many bytes.")
-    ] = None,
+    quality: Quality = None,
+    target_bpp: TargetBpp = None,
+    max_bytes: MaxBytes = None,
     model: common.ModelOption = None,
     backend: common.BackendOption = common.Backend.numba,
     max_memory: common.MaxMemory = common.MAX_MEMORY,
     *,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Decode too; store the CRC of the pixels (4 bytes).")
-    ] = False,
-    tile: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Pixels along a side of what is coded on its own, a multiple of 64; 0: all."
-        ),
-    ] = tiles.DEFAULT,
+    verify: Verify = False,
+    tile: Tile = tiles.DEFAULT,
     max_pixels: common.MaxPixels = DEFAULT.pixels,
-    strip: Annotated[bool, typer.Option("--strip", help="Leave out ICC profile and EXIF.")] = False,
+    strip: Strip = False,
     as_json: common.Json = False,
 ) -> None:
     """Encode a picture: 8-bit grey or RGB, 1x1 to 268 megapixels, with --max-pixels to 1073.
@@ -62,13 +69,7 @@ def encode(
     intnet encode photo.png -o photo.inic -q 40
     intnet encode photo.jpg -o photo.inic --max-bytes 20000
     """
-    if sum(option is not None for option in (quality, target_bpp, max_bytes)) > 1:
-        common.misuse("-q, --target-bpp and --max-bytes exclude each other")
-    if target_bpp is not None and not 0 < target_bpp < float("inf"):
-        common.misuse(f"--target-bpp {target_bpp}: must be above 0")
-    if tile % tiles.UNIT or tile > tiles.MAX_SIDE * tiles.UNIT:
-        most = tiles.MAX_SIDE * tiles.UNIT
-        common.misuse(f"--tile {tile}: must be a multiple of {tiles.UNIT}, at most {most}")
+    check_settings(quality, target_bpp, max_bytes, tile)
     common.check_output(output, as_json=as_json)
 
     from intnet import memory, pictures, shipped
@@ -96,6 +97,19 @@ def encode(
         common.print_json(report)
     else:
         common.say(summary(files.label(picture), report))
+
+
+def check_settings(
+    quality: int | None, target_bpp: float | None, max_bytes: int | None, tile: int
+) -> None:
+    """End with exit code 2 for options that exclude each other or are out of range."""
+    if sum(option is not None for option in (quality, target_bpp, max_bytes)) > 1:
+        common.misuse("-q, --target-bpp and --max-bytes exclude each other")
+    if target_bpp is not None and not 0 < target_bpp < float("inf"):
+        common.misuse(f"--target-bpp {target_bpp}: must be above 0")
+    if tile % tiles.UNIT or tile > tiles.MAX_SIDE * tiles.UNIT:
+        most = tiles.MAX_SIDE * tiles.UNIT
+        common.misuse(f"--tile {tile}: must be a multiple of {tiles.UNIT}, at most {most}")
 
 
 def coded(
