@@ -71,7 +71,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help, in milliseconds
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -97,6 +96,17 @@ def options(
     intnet encode photo.png -o photo.inic
     intnet decode photo.inic -o decoded.png
     intnet selftest
+
+    Pictures are PNG, JPEG, WebP, TIFF or PPM, streams .inic, models .inm; - is stdin or stdout.
+    With --json a verb prints one object on stdout; what is for people goes to stderr.
+
+    Exit codes: 0 done, 1 failed, and one line says why, 2 wrong usage, 130 interrupted.
+
+    Environment, none of which changes a bit of what is written:
+
+    \b
+    INTNET_THREADS=N                            threads; default: all cores
+    INTNET_SIMD=vnni512|vnni|avx2|neon|generic  instructions; default: the best
     """
 
 
