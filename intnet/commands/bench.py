@@ -52,7 +52,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="Speed beside that of others, in turns.",
+    help="Measure speed beside others, in turns.",
 )
 
 
@@ -70,7 +70,10 @@ def kernels(
     quick: Quick = False,
     as_json: common.Json = False,
 ) -> None:
-    """Convolutions: GMAC/s beside torch float32 and bfloat16, onnxruntime int8.
+    """Convolutions, beside torch and onnxruntime.
+
+    GMAC/s of our integers, torch's float32 and bfloat16, onnxruntime's int8. Peers that are not
+    installed are named: pip install 'intnet[bench]'.
 
     \b
     intnet bench kernels --threads 2
@@ -100,7 +103,9 @@ def coder(
     quick: Quick = False,
     as_json: common.Json = False,
 ) -> None:
-    """The range coder on one core: symbols per second beside constriction and torchac.
+    """The range coder on one core, beside constriction and torchac.
+
+    Millions of symbols per second. Peers that are not installed are named.
 
     \b
     intnet bench coder
@@ -133,7 +138,10 @@ def codec(
     quick: Quick = False,
     as_json: common.Json = False,
 ) -> None:
-    """A picture: megapixels per second beside a float twin, CompressAI, JPEG, WebP, AVIF, JPEG XL.
+    """A whole picture, beside a float twin and other codecs.
+
+    Megapixels per second of intnet, its float twin, CompressAI, JPEG, WebP, AVIF and JPEG XL. Peers
+    that are not installed are named.
 
     \b
     intnet bench codec --picture photo.png

@@ -15,9 +15,10 @@ def certify(
     *,
     as_json: common.Json = False,
 ) -> None:
-    """Prove that no accumulator of a model can overflow. Exit code 1 where the proof fails.
+    """Prove that no accumulator of a model can overflow.
 
-    Per operation the tightest channel, its worst case, the limit and the bits left below it.
+    Derived anew from the weights: per operation the tightest channel, its worst case over all
+    inputs, the limit and the bits left below it. Exit code 1 where the proof fails.
 
     \b
     intnet certify photo.inm

@@ -42,10 +42,10 @@ MaxPixels = Annotated[
     typer.Option("--max-pixels", min=1, max=container.MAX_PIXELS, help="Refuse larger pictures."),
 ]
 MaxPixelsPerByte = Annotated[
-    int, typer.Option(min=1, help="Refuse pictures that are larger for their stream's bytes.")
+    int, typer.Option(min=1, help="Refuse more pixels than this for each byte of the stream.")
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="A .inm file or a shipped model's name.")
+    str | None, typer.Option("--model", help="A .inm file, or a name that `intnet models` lists.")
 ]
 MaxMemory = Annotated[
     int, typer.Option(min=1, help="MiB; refuse pictures that would take more memory.")

@@ -11,7 +11,10 @@ from intnet import files
 from intnet.commands import common
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="Conformance vectors."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Check decoders and machines against the conformance vectors.",
 )
 SHOWN = 20  # differences that are printed
 
@@ -19,7 +22,7 @@ SHOWN = 20  # differences that are printed
 @app.command()
 @common.verb
 def run(
-    vectors: Annotated[Path | None, typer.Option(help="Folder of vectors; default: v1.")] = None,
+    vectors: Annotated[Path | None, typer.Option(help="Folder; default: those of intnet.")] = None,
     backend: Annotated[
         common.Backend | None,
         typer.Option(help="numba is fast, numpy the reference and the default."),
@@ -40,7 +43,10 @@ def run(
     ] = False,
     as_json: common.Json = False,
 ) -> None:
-    """Check conformance vectors. Exit code 1 where one fails, or where nothing passes.
+    """Run the vectors on a backend, or on any other decoder.
+
+    A decoder reads a stream on stdin and writes samples to stdout. Exit code 1 where a vector
+    fails, or where nothing passes.
 
     A class that this version does not know, or a backend that cannot be imported, is not
     supported: counted apart, never passed, and a reason to fail without --allow-not-supported.
@@ -103,9 +109,10 @@ def compare(
     *,
     as_json: common.Json = False,
 ) -> None:
-    """Put reports of several machines side by side. Exit code 1 on any difference.
+    """Put reports of several machines side by side.
 
-    With reports made with --stages it names the first stage and operation whose tensors differ.
+    Exit code 1 on any difference. With reports made with --stages it names the first stage and
+    operation whose tensors differ.
 
     \b
     intnet conform compare here.json there.json
@@ -139,15 +146,17 @@ def make(
     pictures: Annotated[list[Path], typer.Argument(help="8-bit grey or RGB pictures; small ones.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     quality: Annotated[
-        list[int] | None, typer.Option("--quality", "-q", min=0, max=63, help="Repeats.")
+        list[int] | None,
+        typer.Option("--quality", "-q", min=0, max=63, help="May be given several times."),
     ] = None,
     *,
     as_json: common.Json = False,
 ) -> None:
-    """Make conformance vectors for a model of your own: valid streams, faulty ones, priors.
+    """Make vectors for a model of your own.
 
-    Results are those of the NumPy backend, and numba must give the same before anything is
-    written. A folder that exists with other content is refused. Default: qualities 0, 32 and 63.
+    They are valid streams, faulty ones, and priors. Results are those of the NumPy backend, and
+    numba must give the same before anything is written. A folder that exists with other content is
+    refused. Default: qualities 0, 32 and 63.
 
     \b
     intnet conform make my.inm photo.png -o my-vectors --quality 20

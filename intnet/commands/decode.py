@@ -41,21 +41,23 @@ def decode(
     region: Annotated[
         str | None,
         typer.Option(
-            metavar=common.AREA, help="This part of the picture, from the tiles it needs."
+            metavar=common.AREA, help="Only this part, from the tiles that it needs; pixels."
         ),
     ] = None,
     *,
     salvage: Annotated[
         bool,
-        typer.Option("--salvage", help="Of a damaged stream, the tiles that are intact; 1 if not."),
+        typer.Option("--salvage", help="Of a damaged stream, the tiles that are intact."),
     ] = False,
     as_json: common.Json = False,
 ) -> None:
-    """Decode a stream. The model is found by the id in the stream, or given.
+    """Decode a stream to a picture.
 
-    What a stream may ask for is limited: pixels, pixels for each of its bytes, memory.
-    With --salvage, what a damaged tile determines is mid-grey, the tiles that are lost are listed,
-    and the exit code is 1 where there are any.
+    The model is the one that ships and has the id in the stream, or that of --model. What a stream
+    may ask for is limited: pixels, pixels for each of its bytes, memory.
+
+    A damaged stream is refused. With --salvage its intact tiles are written: what the others
+    determine is mid-grey, they are listed, and the exit code is 1.
 
     \b
     intnet decode photo.inic -o photo.png

@@ -31,12 +31,12 @@ MaxBytes = Annotated[
     int | None, typer.Option(min=1, help="The best quality that fits this many bytes.")
 ]
 Verify = Annotated[
-    bool, typer.Option("--verify", help="Decode too; store the CRC of the pixels (4 bytes).")
+    bool, typer.Option("--verify", help="Decode too; store the CRC-32 of the pixels for decoders.")
 ]
 Tile = Annotated[
     int,
     typer.Option(
-        min=0, help="Pixels along a side of what is coded on its own, a multiple of 64; 0: all."
+        min=0, help="Side of tiles that are coded on their own, a multiple of 64; 0: no tiles."
     ),
 ]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave out ICC profile and EXIF.")]
@@ -59,11 +59,14 @@ def encode(
     strip: Strip = False,
     as_json: common.Json = False,
 ) -> None:
-    """Encode a picture: 8-bit grey or RGB, 1x1 to 268 megapixels, with --max-pixels to 1073.
+    """Encode a picture to a stream.
 
-    Large PPM and PGM files are read strip by strip; others are held in memory.
+    It takes 8-bit grey or RGB, 1x1 to 268 megapixels, with --max-pixels to 1073. Alpha is kept
+    without loss. ICC profile and EXIF are kept; orientation is applied. Large PPM and PGM files
+    are read strip by strip; others are held in memory.
 
-    Alpha is kept without loss. ICC profile and EXIF are kept; orientation is applied.
+    One of -q, --target-bpp and --max-bytes says how small or how good; the latter two encode
+    several times to find the quality. The model is `photo` unless --model names another.
 
     \b
     intnet encode photo.png -o photo.inic -q 40

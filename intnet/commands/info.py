@@ -17,7 +17,10 @@ def info(
     *,
     as_json: common.Json = False,
 ) -> None:
-    """Say what a stream or a model is, without decoding or proving it.
+    """Say what a stream or a model is; nothing is decoded or proved.
+
+    Of a stream: size, quality, model, bits per pixel, tiles, bytes of alpha, ICC profile and EXIF.
+    Of a model: identity, programs with their operations and kMAC per pixel, metadata.
 
     \b
     intnet info photo.inic
@@ -110,7 +113,10 @@ def show(report: dict[str, Any]) -> None:
 
 @common.verb
 def models(*, as_json: common.Json = False) -> None:
-    """List the models that ship with intnet; streams name theirs by id.
+    """List the models that ship with intnet.
+
+    Name, id, size and place of each. A stream has the id of its model, the first 8 bytes of its
+    SHA-256.
 
     \b
     intnet models

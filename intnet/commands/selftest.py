@@ -17,14 +17,15 @@ def selftest(
     *,
     full: Annotated[bool, typer.Option("--full", help="Large vectors too.")] = False,
     allow_not_supported: Annotated[
-        bool, typer.Option("--allow-not-supported", help="A backend may be missing.")
+        bool, typer.Option("--allow-not-supported", help="A backend that is missing is no failure.")
     ] = False,
     as_json: common.Json = False,
 ) -> None:
-    """Check this installation: proof, conformance vectors, a photograph, on every backend.
+    """Check that this installation gives the bytes that it must.
 
-    Prints what this machine is and one hash of every observed result, which is the same on every
-    machine with this version. Exit code 1 on any failure.
+    The proof of the model, conformance vectors and a photograph, on every backend; no network is
+    needed. Prints what this machine is and one hash of every observed result, which is the same on
+    every machine with this version. Exit code 1 on any failure.
 
     \b
     intnet selftest

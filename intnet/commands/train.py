@@ -28,7 +28,10 @@ def needing_torch(module: str, what: str) -> Any:
 
 @common.verb
 def train(context: typer.Context, *, as_json: common.Json = False) -> None:
-    """Train a float model, or fine-tune it with integer forward. Arguments go to the trainer.
+    """Train a float model, or fine-tune it with integer forward.
+
+    Needs the extra `train` (PyTorch). A folder of pictures is the data; all arguments go to the
+    trainer. `intnet convert` makes a model of what it writes.
 
     \b
     intnet train pictures/ --out out/float.safetensors --minutes 60
@@ -48,12 +51,12 @@ def convert(
     checkpoint: Annotated[Path, typer.Argument(help="What the trainer wrote (.safetensors).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .inm to write.")],
     calibration: Annotated[
-        Path | None, typer.Option(help="Folder of pictures: float and integer side by side.")
+        Path | None, typer.Option(help="Folder of pictures like those that will be coded.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Name in the model's metadata.")] = "",
+    name: Annotated[str, typer.Option(help="Name in the metadata; default: the output's.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the weights, in the metadata.")] = "",
     dead_zone: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Encoder's dead zone; default: as trained.")
+        float | None, typer.Option(min=0, max=1, help="Strength, 0 for none; default: as trained.")
     ] = None,
     *,
     gaussian_tables: Annotated[
@@ -61,7 +64,12 @@ def convert(
     ] = False,
     as_json: common.Json = False,
 ) -> None:
-    """Convert a checkpoint to an integer model, proved not to overflow.
+    """Convert a checkpoint of `intnet train` to an integer model.
+
+    Needs the extra `train` (PyTorch). Every accumulator is proved not to overflow, or nothing is
+    written. A float checkpoint needs --calibration; one of `--stage integer` does without. With
+    pictures the tables of the range coder are fitted to them, and integers are set beside floats:
+    signal-to-noise per layer, rate and PSNR.
 
     \b
     intnet convert out/int.safetensors -o photo.inm --calibration pictures/

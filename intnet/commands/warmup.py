@@ -9,10 +9,11 @@ from intnet.commands import common
 
 @common.verb
 def warmup(*, as_json: common.Json = False) -> None:
-    """Compile the kernels into numba's cache; later runs load them.
+    """Compile the kernels once; later runs load them.
 
-    Encodes and decodes the bundled photograph, which uses every kernel that pictures need, for the
-    instruction set of this processor (or INTNET_SIMD). Run it once after an installation.
+    They go into numba's cache. Encodes and decodes the bundled photograph, which uses every kernel
+    that pictures need, for the instruction set of this processor (or INTNET_SIMD). Run it once
+    after an installation.
 
     \b
     intnet warmup
