@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 MINUTES := 10
 
-.PHONY: help demo test test-slow test-bounds check vectors bench fuzz simd-arm simd-vnni \
+.PHONY: help demo test test-slow test-bounds check docs wheel-check vectors bench fuzz simd-arm simd-vnni \
   conform-arches conform-here break-conformance clean
 .DELETE_ON_ERROR:
 
@@ -18,6 +18,8 @@ help:
 	@echo "make test-bounds  tests of kernels and coder, every index of a compiled loop checked"
 	@echo "make fuzz MINUTES=n  mutated streams, models, payloads, checkpoints; findings in out/fuzz"
 	@echo "make check      ruff, mypy, tests"
+	@echo "make docs       the documentation, into out/site"
+	@echo "make wheel-check  a clean environment with the wheel alone, used in every way, offline"
 	@echo "make vectors    make the conformance vectors anew"
 	@echo "make bench      speed beside torch, onnxruntime, constriction, CompressAI and others"
 	@echo "make simd-arm   the Arm kernels on an emulated processor (unpacks qemu, 10 minutes)"
@@ -52,6 +54,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+wheel-check: $(VENV)/.dev
+	$(BIN)/python tools/wheel_check.py
 
 vectors: $(VENV)/.dev
 	$(BIN)/python tools/make_vectors.py

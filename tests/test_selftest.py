@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import tomllib
-from pathlib import Path
 
 import pytest
 from conform_parts import ROOT, VECTORS, edit, intnet
@@ -122,18 +120,3 @@ def test_another_model_has_no_pin(tiny_path):
     report = said("--model", tiny_path)
     assert [check["name"] for check in report["checks"]] == NAMES[:-2]
     assert report["sha256"] not in json.loads(selftest.hash_path().read_text()).values()
-
-
-def test_a_wheel_has_every_package_and_vector():
-    """The list in pyproject.toml is the tree; patterns of its data match every file."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    found = [path.parent for name in ("intnet", "rangecoder")
-             for path in (ROOT / name).rglob("__init__.py")]  # fmt: skip
-    names = {".".join(path.relative_to(ROOT).parts) for path in found}
-    assert set(settings["packages"]) == names | {"intnet.conformance"}
-    folder = ROOT / settings["package-dir"]["intnet.conformance"]
-    data = {path for pattern in settings["package-data"]["intnet.conformance"]
-            for path in folder.glob(pattern)}  # fmt: skip
-    assert {p for p in VECTORS.rglob("*") if p.is_file()} <= data
-    assert vectors.DEFAULT == VECTORS
-    assert Path(selftest.hash_path()).is_file()
