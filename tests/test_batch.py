@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
@@ -164,6 +165,7 @@ def test_what_fails_is_listed_and_the_others_are_made(encode, photos):
         causes, ("16", "empty file", "No such file", "not a picture"), strict=True
     ):
         assert said in causes[name]
+        assert name not in causes[name]
     assert report["lines"] == [f"intnet: failed: {n}: {cause}" for n, cause in causes.items()]
     assert counts(encode(code=1)) == (0, 5, 4)
 
@@ -322,21 +324,35 @@ def test_a_client_that_is_stopped(number, jobs, many, tmp_path, tiny_path):
     assert files_of(target) == files_of(tmp_path / "serial")
 
 
-def dies_at(bad, task):
-    """For a process of its own."""
-    if task.key == bad:
+def dies_first(folder, task):
+    """For processes of its own: "0" kills its one while "1" is in the hands of another."""
+    begun = folder / "begun"
+    if task.key == "0":
+        while not begun.exists():
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
+    if task.key == "1" and not begun.exists():
+        begun.touch()
+        time.sleep(60)  # the pool ends it with the other
     return plans.Outcome(task.key, plans.State.made)
 
 
-def test_a_file_that_kills_its_process_fails_alone():
-    """Once its companions of that moment are done again, it is left, and is named."""
-    tasks = [plans.Task(str(number), Path("x"), Path("y")) for number in range(12)]
+def test_a_file_that_kills_its_process_fails_alone(tmp_path):
+    """What was handed out at that moment is done again; the one that kills again is named."""
+    tasks = [plans.Task(str(number), Path("x"), Path("y")) for number in range(8)]
     pool = partial(executors.local, 2)
-    found = list(run.outcomes(partial(dies_at, "4"), tasks, pool, ahead=4))
-    assert sorted(outcome.key for outcome in found) == sorted(task.key for task in tasks)
+    found = list(run.outcomes(partial(dies_first, tmp_path), tasks, pool, ahead=4))
+    assert sorted(outcome.key for outcome in found) == [task.key for task in tasks]
     (failed,) = [outcome for outcome in found if outcome.state is plans.State.failed]
-    assert (failed.key, failed.cause) == ("4", "the process that worked on it died")
+    assert (failed.key, failed.cause) == ("0", "the process that worked on it died")
+
+
+def test_a_cluster_that_is_gone():
+    """Its client cancels all futures: one error for the run, not one for each file."""
+    future = Future()
+    future.cancel()
+    with pytest.raises(intnet.IntnetError, match="the scheduler is gone"):
+        run.outcome_of(future, plans.Task("x", Path("x"), Path("y")))
 
 
 def test_examples():

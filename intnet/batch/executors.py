@@ -7,6 +7,7 @@ nothing more.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -23,7 +24,7 @@ from intnet.errors import IntnetError
 if TYPE_CHECKING:
     from distributed import Client
 
-SECONDS = 30  # to wait for a scheduler, and for its first worker
+SECONDS = 60  # to wait for a scheduler, and for its first worker
 
 
 @contextlib.contextmanager
@@ -81,9 +82,13 @@ def dask(address: str, source: Path) -> Iterator[Executor]:
         raise IntnetError(
             "--scheduler needs dask.distributed: pip install 'intnet[dask]'"
         ) from None
-    with Client(address, timeout=SECONDS, set_as_default=False) as client:
-        check_workers(client, address, source)
-        yield client.get_executor(pure=False)  # closing the client cancels what has not ended
+    logging.disable()  # Dask logs a traceback for what is one line of ours
+    try:
+        with Client(address, timeout=SECONDS, set_as_default=False) as client:
+            check_workers(client, address, source)
+            yield client.get_executor(pure=False)  # closing the client cancels what has not ended
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def check_workers(client: Client, address: str, source: Path) -> None:

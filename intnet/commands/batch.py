@@ -16,6 +16,7 @@ from intnet.commands import encode as encoding
 from intnet.limits import DEFAULT, MIB, Limits
 
 if TYPE_CHECKING:
+    from intnet.batch.folders import Found
     from intnet.batch.plans import Means, Outcome, Plan, Task
     from intnet.batch.run import Pool
 
@@ -84,8 +85,9 @@ def encode(
     overwrite: Overwrite = False,
     as_json: common.Json = False,
 ) -> None:
-    """Encode every PNG, JPEG, WebP, TIFF and PPM below SRC: SRC/a/b.png to DST/a/b.inic.
+    """Encode the pictures of a folder.
 
+    Every PNG, JPEG, WebP, TIFF and PPM below SRC is encoded, SRC/a/b.png to DST/a/b.inic.
     Files are chosen by suffix; others, and names that begin with a dot, are passed over.
     Two that would become one, a.png and a.jpg, are an error before anything is done.
     Rates are those of `intnet encode`, for each picture. --max-memory holds for each process.
@@ -123,8 +125,9 @@ def decode(
     overwrite: Overwrite = False,
     as_json: common.Json = False,
 ) -> None:
-    """Decode every .inic stream below SRC to a PNG: SRC/a/b.inic to DST/a/b.png.
+    """Decode the streams of a folder.
 
+    Every .inic stream below SRC is decoded to a PNG, SRC/a/b.inic to DST/a/b.png.
     Originals are safe: a file in DST that no batch has made is a failure, not replaced, unless it
     holds the same bytes.
 
@@ -159,9 +162,10 @@ def evaluate(
     tile: encoding.Tile = tiles.DEFAULT,
     as_json: common.Json = False,
 ) -> None:
-    """Encode and decode every picture below SRC in memory; bytes, bpp, PSNR, MS-SSIM to DST.
+    """Measure rates and distortions of a folder.
 
-    A line for each picture and quality, CSV or JSON by the suffix of DST. bytes: of streams without
+    Every picture below SRC is encoded and decoded in memory; DST gets a line for each
+    picture and quality, CSV or JSON by its suffix. bytes: of streams without
     ICC profile and EXIF. bpp: bits per pixel. psnr: dB over all samples. ms_ssim: the mean over
     channels, empty below 161 pixels a side. The summary has means over pictures.
     Beside DST, .DST.intnet-batch.jsonl holds what is finished.
@@ -204,7 +208,7 @@ def identified(model: str | None) -> tuple[str, str]:
 
 
 def convert(
-    plan: Plan, means: Means, found: Any, source: Path, target: Path, suffix: str,
+    plan: Plan, means: Means, found: Found, source: Path, target: Path, suffix: str,
     jobs: int | None, scheduler: str | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """A file for each file of a folder."""
