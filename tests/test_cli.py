@@ -113,8 +113,8 @@ def test_ctrl_c_of_a_real_process(tmp_path, tiny_path):
 
 
 VERBS = (
-    "encode", "decode", "info", "models", "eval", "compare", "map", "train", "convert", "certify",
-    "selftest", "warmup",
+    "encode", "decode", "info", "models", "eval", "batch encode", "batch decode", "batch eval",
+    "compare", "map", "train", "convert", "certify", "selftest", "warmup",
 )  # fmt: skip
 
 
