@@ -69,6 +69,7 @@ def test_a_worker_that_is_killed(cluster, count, tmp_path, tiny_path):
     assert [outcome.state for outcome in found.values()] == [plans.State.made] * count
     assert files_of(target) == files_of(serial)
     records, alone = records_of(target / journal.NAME), records_of(serial / journal.NAME)
+    assert sorted(record["file"] for record in records) == [task.key for task in tasks]
     assert sorted(records, key=str) == sorted(alone, key=str)
     line = f"{count} pictures: serial {between - begun:.1f} s, Dask {seconds:.1f} s, "
     sys.stdout.write(f"{line}{len(killer.lost)} tasks in hand of the killed worker\n")
