@@ -18,6 +18,14 @@ def test_info_of_both_kinds(photo_folder, tiny, tiny_path):
     assert "kMAC/pixel" in call("info", tiny_path).stdout
 
 
+def test_info_of_a_shipped_model_by_its_name(photo_folder):
+    """Unless a file has that name."""
+    model = only_json(call("info", "photo", "--json"))
+    assert (model["kind"], len(model["sha256"])) == ("model", 64)
+    (photo_folder / "photo").write_bytes((photo_folder / "photo.inic").read_bytes())
+    assert only_json(call("info", "photo", "--json"))["kind"] == "stream"
+
+
 def test_kmac_counts_by_hand(photo_folder, tiny, tiny_path):
     """hyper_analysis: 3x3 at 1/16, then 5x5 stride 2 twice, 16 channels all."""
     programs = only_json(call("info", tiny_path, "--json"))["programs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,9 @@ from intnet.errors import IntnetError, ModelError
 
 @common.verb
 def info(
-    file: Annotated[str, typer.Argument(help="A stream or a model; - is stdin.")],
+    file: Annotated[
+        str, typer.Argument(help="A stream, a model, or a shipped model's name; - is stdin.")
+    ],
     *,
     as_json: common.Json = False,
 ) -> None:
@@ -24,9 +27,9 @@ def info(
 
     \b
     intnet info photo.inic
-    intnet info intnet/models/photo.inm --json
+    intnet info photo --json
     """
-    data = files.read(file)
+    data = files.read(located(file))
     name = files.label(file)
     if not data:
         raise IntnetError(f"{name}: empty file")
@@ -41,6 +44,12 @@ def info(
         common.print_json(report)
     else:
         show(report)
+
+
+def located(file: str) -> str:
+    """The file; where there is none, that of a shipped model of this name."""
+    names = [] if file == files.PIPE or Path(file).exists() else shipped.at_hand()
+    return next((str(entry.path) for entry in names if entry.name == file), file)
 
 
 def of_stream(data: bytes) -> dict[str, Any]:
