@@ -7,6 +7,7 @@ changes no byte of it. The codec is deterministic: a task that runs twice writes
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -110,7 +111,7 @@ def sha256_of(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class FilePlan:
+class FilePlan(ABC):
     """A plan that makes a file; its result is the SHA-256 of that."""
 
     verb: ClassVar[str]
@@ -136,9 +137,9 @@ class FilePlan:
             files.write(task.target, data)
         return hashlib.sha256(data).hexdigest()
 
+    @abstractmethod
     def coded(self, task: Task, means: Means) -> bytes:
         """What the target holds."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
