@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
+from intnet.batch import stores
 from intnet.errors import IntnetError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
@@ -23,13 +24,15 @@ class Found(NamedTuple):
 def find(folder: Path, suffixes: Collection[str]) -> Found:
     """Files below a folder by suffix, in whatever case; hidden ones are none of ours.
 
-    Links to files are followed, links to folders are not. Raises IntnetError where there is none,
-    OSError for a folder that cannot be read.
+    Links to files are followed, links to folders are not. Raises IntnetError where there is none
+    and for a Zarr store below, OSError for a folder that cannot be read.
     """
     if not folder.is_dir():
         raise IntnetError(f"{folder}: not a folder")
     names, others = [], 0
-    for root, folders, files in os.walk(folder, onerror=give_up):
+    for root, folders, files in os.walk(folder, onerror=stores.give_up):
+        if stores.is_store(Path(root)):
+            raise IntnetError(f"{root}: a Zarr store among files; give it alone, as SRC")
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             path = Path(root, name)
@@ -40,13 +43,10 @@ def find(folder: Path, suffixes: Collection[str]) -> Found:
             else:
                 others += 1
     if not names:
-        raise IntnetError(f"{folder}: no file with a suffix of {', '.join(suffixes)}")
+        raise IntnetError(
+            f"{folder}: no Zarr store, and no file with a suffix of {', '.join(suffixes)}"
+        )
     return Found(sorted(names), others)
-
-
-def give_up(error: OSError) -> NoReturn:
-    """A folder that is passed over would look like one that is finished."""
-    raise error
 
 
 def renamed(names: Collection[PurePosixPath], suffix: str) -> dict[PurePosixPath, PurePosixPath]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -67,6 +68,9 @@ class Plan(Protocol):
     def settings(self) -> dict[str, Any]:
         """JSON of all that the result depends on beside the input."""
 
+    def digest(self, task: Task) -> str:
+        """SHA-256 of the input, in hex. Raises OSError."""
+
     def make(self, task: Task, means: Means) -> Any:
         """Do it; the result is JSON for the journal. Raises anything."""
 
@@ -80,7 +84,7 @@ def perform(plan: Plan, means: Means, task: Task) -> Outcome:
     Raises SettingError, BackendError: these are wrong for every file.
     """
     try:
-        record = {"file": task.key, "input": sha256_of(task.source), "settings": plan.settings()}
+        record = {"file": task.key, "input": plan.digest(task), "settings": plan.settings()}
         known = task.known
         if known and known | record == known and plan.whole(known["result"], task):
             return Outcome(task.key, State.skipped, known)
@@ -112,7 +116,7 @@ def sha256_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class FilePlan(ABC):
-    """A plan that makes a file; its result is the SHA-256 of that."""
+    """A plan that makes a file; its result is the SHA-256 of that, None where there is none."""
 
     verb: ClassVar[str]
 
@@ -120,11 +124,16 @@ class FilePlan(ABC):
         """All fields."""
         return {"verb": self.verb} | asdict(self)
 
+    def digest(self, task: Task) -> str:
+        """Of the file."""
+        return sha256_of(task.source)
+
     def whole(self, result: Any, task: Task) -> bool:
         """By its checksum."""
-        return task.target.is_file() and sha256_of(task.target) == result
+        there = sha256_of(task.target) if task.target.is_file() else None
+        return bool(there == result)
 
-    def make(self, task: Task, means: Means) -> str:
+    def make(self, task: Task, means: Means) -> str | None:
         """Write the target. Raises IntnetError for another file there that no record is about."""
         data = self.coded(task, means)
         if task.known is None and task.target.exists() and not means.overwrite:
@@ -132,14 +141,16 @@ class FilePlan(ABC):
                 raise IntnetError(
                     f"{task.target} is there already and not of this batch; --overwrite replaces it"
                 )
+        elif data is None:
+            task.target.unlink(missing_ok=True)
         else:
             task.target.parent.mkdir(parents=True, exist_ok=True)
             files.write(task.target, data)
-        return hashlib.sha256(data).hexdigest()
+        return None if data is None else hashlib.sha256(data).hexdigest()
 
     @abstractmethod
-    def coded(self, task: Task, means: Means) -> bytes:
-        """What the target holds."""
+    def coded(self, task: Task, means: Means) -> bytes | None:
+        """What the target holds; None: there must be none."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +196,15 @@ class Decode(FilePlan):
         return pictures.to_png(pictures.Picture(pixels, icc, exif), task.target)
 
 
+class Part(NamedTuple):
+    """A picture to evaluate: samples (h, w, channels), of which (height, width) are measured."""
+
+    name: str
+    pixels: pictures.Pixels
+    height: int
+    width: int
+
+
 @dataclass(frozen=True)
 class Evaluate:
     """Rates and distortions at qualities, in memory. model: its id, in hex. Result: the rows."""
@@ -197,27 +217,39 @@ class Evaluate:
         """All fields."""
         return {"verb": "eval"} | asdict(self) | {"qualities": list(self.qualities)}
 
+    def digest(self, task: Task) -> str:
+        """Of the file."""
+        return sha256_of(task.source)
+
     def whole(self, result: Any, task: Task) -> bool:  # noqa: ARG002  # as Plan says
         """The journal holds them."""
         return isinstance(result, list)
 
     def make(self, task: Task, means: Means) -> list[dict[str, Any]]:
         """A row for each quality; ICC profile and EXIF do not count."""
+        return [row for part in self.parts(task, means) for row in self.rows(part, means)]
+
+    def parts(self, task: Task, means: Means) -> Iterator[Part]:
+        """The picture of the file."""
         pixels = pictures.read(task.source, means.limits.pixels)
+        yield Part(task.key, pixels, *pixels.shape[:2])
+
+    def rows(self, part: Part, means: Means) -> Iterator[dict[str, Any]]:
+        """One for each quality."""
         model = opened(means.model, self.model)
         options = EncoderOptions(means.backend, tile=self.tile)
-        height, width, channels = pixels.shape
+        pixels, (height, width) = part.pixels, part[2:]
+        rows, columns, channels = pixels.shape
         memory.check_encoding(
-            model, (height, width), channels, options, means.limits, searching=True
+            model, (rows, columns), channels, options, means.limits, searching=True
         )
         analysed = codec.analyse(pixels, model, means.backend)
-        shape = {"file": task.key, "width": width, "height": height, "channels": channels}
-        rows = []
+        shape = {"file": part.name, "width": width, "height": height, "channels": channels}
         for quality in self.qualities:
             stream = codec.coded(analysed, model, quality, options)
             decoded = codec.decode(stream, [model], means.backend, means.limits).pixels
-            rows.append(shape | measured(pixels, decoded, quality, len(stream)))
-        return rows
+            both = pixels[:height, :width], decoded[:height, :width]
+            yield shape | measured(*both, quality, len(stream))
 
 
 def measured(

@@ -1,28 +1,26 @@
-"""`intnet batch`: a folder of pictures, by processes of this machine or by a Dask cluster."""
+"""`intnet batch`: a folder or a Zarr store, by processes of this machine or by a Dask cluster."""
 
 from __future__ import annotations
 
-import os
-import time
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from intnet import files, tiles
+from intnet.commands import batch_work as work
 from intnet.commands import common
 from intnet.commands import encode as encoding
 from intnet.limits import DEFAULT, MIB, Limits
 
-if TYPE_CHECKING:
-    from intnet.batch.folders import Found
-    from intnet.batch.plans import Means, Outcome, Plan, Task
-    from intnet.batch.run import Pool
-
-Source = Annotated[Path, typer.Argument(metavar="SRC", help="A folder; those below it, too.")]
+Source = Annotated[
+    Path, typer.Argument(metavar="SRC", help="A folder, with those below it, or a Zarr store.")
+]
 Target = Annotated[
-    Path, typer.Argument(metavar="DST", help="A folder, made where it is missing; may be SRC.")
+    Path,
+    typer.Argument(
+        metavar="DST", help="A folder, made where it is missing; may be SRC, unless that is Zarr."
+    ),
 ]
 Table = Annotated[Path, typer.Argument(metavar="DST", help="A .csv or .json file.")]
 Jobs = Annotated[
@@ -45,7 +43,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="""Encode, decode or evaluate folders of pictures.
+    help="""Encode, decode or evaluate folders of pictures, or Zarr stores.
 
     A run that was stopped goes on where it was: the same command again skips each file that is
     finished, that is: DST/.intnet-batch.jsonl says that the output was made from an input with this
@@ -55,11 +53,15 @@ app = typer.Typer(
     Files appear whole or not at all. What fails is listed at the end, a line for each file with the
     cause, and the exit code is 1; the others are not kept waiting.
 
+    SRC may be a Zarr group or array, format 2 or 3, in a folder; DST is one then. A file is a chunk
+    of it, or a shard. The journal is beside DST, as .DST.intnet-batch.jsonl.
+
     \b
     intnet batch encode photos streams -q 40
     intnet batch decode streams decoded
     intnet batch eval photos rates.csv -q 20 -q 40
     intnet batch encode photos streams --scheduler tcp://10.0.0.1:8786
+    intnet batch encode scan.zarr small.zarr -q 40
     """,
 )
 
@@ -92,21 +94,37 @@ def encode(
     Two that would become one, a.png and a.jpg, are an error before anything is done.
     Rates are those of `intnet encode`, for each picture. --max-memory holds for each process.
 
+    Of a Zarr store, uint8 arrays whose chunks are pictures, (..., y, x) with y, x, 3 or 4 as in
+    `docs/zarr.md`, get the codec intnet; path, attributes, shape and all else stay. Other arrays
+    are copied, and listed with the reason. This is lossy for labels too: keep uint8 masks apart.
+    Of the settings there are --quality and --model, which must be one that ships.
+
     \b
     intnet batch encode photos streams -q 40
     intnet batch encode photos streams --max-bytes 20000 --jobs 4
     """
     encoding.check_settings(quality, target_bpp, max_bytes, tile)
+    from intnet.batch import folders, plans, stores
+
+    if stores.is_store(source):
+        work.refuse(
+            target_bpp=target_bpp, max_bytes=max_bytes, verify=verify, strip=strip,
+            tile=tile != tiles.DEFAULT, backend=backend is not common.Backend.numba,
+            max_memory=max_memory != common.MAX_MEMORY, max_pixels=max_pixels != DEFAULT.pixels,
+        )  # fmt: skip
+        chosen = encoding.DEFAULT_QUALITY if quality is None else quality
+        coded = work.arrays().EncodeStore(work.shipped_id(model), chosen)
+        ways = {"overwrite": overwrite, "as_json": as_json}
+        work.convert_store(coded, source, target, jobs, scheduler, **ways)
+        return
     if quality is None and target_bpp is None and max_bytes is None:
         quality = encoding.DEFAULT_QUALITY
-    from intnet.batch import folders, plans
-
-    name, model_id = identified(model)
+    name, model_id = work.identified(model)
     plan = plans.Encode(model_id, quality, target_bpp, max_bytes, tile, verify, strip)
     limits = Limits(max_pixels, memory=max_memory * MIB)
     means = plans.Means(name, backend.value, limits, overwrite)
     found = folders.find(source, folders.PICTURES)
-    convert(plan, means, found, source, target, ".inic", jobs, scheduler, as_json=as_json)
+    work.convert(plan, means, found, source, target, ".inic", jobs, scheduler, as_json=as_json)
 
 
 @app.command()
@@ -131,16 +149,31 @@ def decode(
     Originals are safe: a file in DST that no batch has made is a failure, not replaced, unless it
     holds the same bytes.
 
+    Of a Zarr store, arrays of the codec intnet get the compression that Zarr takes by default, in
+    the same place; others are copied, and listed. It needs no setting.
+
     \b
     intnet batch decode streams decoded
     """
-    from intnet.batch import folders, plans
+    from intnet.batch import folders, plans, stores
 
-    name = None if model is None else identified(model)[0]
+    if stores.is_store(source):
+        work.refuse(
+            model=model, backend=backend is not common.Backend.numba,
+            max_memory=max_memory != common.MAX_MEMORY, max_pixels=max_pixels != DEFAULT.pixels,
+            max_pixels_per_byte=max_pixels_per_byte != DEFAULT.pixels_per_byte,
+        )  # fmt: skip
+        plain = work.arrays().DecodeStore()
+        ways = {"overwrite": overwrite, "as_json": as_json}
+        work.convert_store(plain, source, target, jobs, scheduler, **ways)
+        return
+    name = None if model is None else work.identified(model)[0]
     limits = Limits(max_pixels, max_pixels_per_byte, max_memory * MIB)
     means = plans.Means(name, backend.value, limits, overwrite)
     found = folders.find(source, folders.STREAMS)
-    convert(plans.Decode(), means, found, source, target, ".png", jobs, scheduler, as_json=as_json)
+    work.convert(
+        plans.Decode(), means, found, source, target, ".png", jobs, scheduler, as_json=as_json
+    )
 
 
 @app.command(name="eval")
@@ -170,113 +203,24 @@ def evaluate(
     channels, empty below 161 pixels a side. The summary has means over pictures.
     Beside DST, .DST.intnet-batch.jsonl holds what is finished.
 
+    Of a Zarr store there is a line for each chunk, as a/c/0/0; of the third in a shard's first
+    column, a/c/0/0:2.0. Rates are of whole chunks, distortions of what the array has of them.
+
     \b
     intnet batch eval photos rates.csv -q 20 -q 40
     """
     encoding.check_settings(None, None, None, tile)
-    from intnet.batch import folders, journal, plans, table
+    from intnet.batch import plans, stores, table
 
     if target.suffix.lower() not in table.SUFFIXES:
         common.misuse(f"DST {target}: the suffix must be one of {', '.join(table.SUFFIXES)}")
     files.check_target(target)
-    name, model_id = identified(model)
-    qualities = tuple(sorted(set(quality or [encoding.DEFAULT_QUALITY])))
-    plan = plans.Evaluate(model_id, qualities, tile)
+    name, model_id = work.identified(model)
+    settings = model_id, tuple(sorted(set(quality or [encoding.DEFAULT_QUALITY]))), tile
     means = plans.Means(name, backend.value, Limits(max_pixels, memory=max_memory * MIB))
-    found = folders.find(source, folders.PICTURES)
-    journal_path = target.with_name(f".{target.name}{journal.NAME}")
-    known = journal.read(journal_path)
-    tasks = [
-        plans.Task(str(n), (source / n).absolute(), target, known.get(str(n))) for n in found.names
-    ]
-    started = time.perf_counter()
-    outcomes = worked(plan, means, tasks, source, journal_path, jobs, scheduler)
-    rows = [row for o in outcomes.values() if o.record for row in o.record["result"]]
-    files.write(target, table.to_bytes(rows, target.suffix.lower()))
-    causes = {key: outcome.cause for key, outcome in outcomes.items() if outcome.cause}
-    report = counted(outcomes, found.others, started) | {"qualities": table.means(rows)}
-    show("evaluated", report, causes, as_json=as_json)
-
-
-def identified(model: str | None) -> tuple[str, str]:
-    """What workers find the model by, a shipped name or an absolute path; and its id, in hex."""
-    from intnet import model_header, shipped
-
-    path = shipped.path_of(model)
-    name = path.stem if path.parent == shipped.folder() else str(path.absolute())
-    return name, model_header.read(path).model_id.hex()
-
-
-def convert(
-    plan: Plan, means: Means, found: Found, source: Path, target: Path, suffix: str,
-    jobs: int | None, scheduler: str | None, *, as_json: bool,
-) -> None:  # fmt: skip
-    """A file for each file of a folder."""
-    from intnet.batch import folders, journal, plans
-
-    outputs = folders.renamed(found.names, suffix)
-    target.mkdir(parents=True, exist_ok=True)
-    known = journal.read(target / journal.NAME)
-    tasks, inputs = [], dict[str, PurePosixPath]()
-    for name, output in outputs.items():
-        key = str(output)
-        inputs[key] = name
-        paths = (source / name).absolute(), (target / output).absolute()
-        tasks.append(plans.Task(key, *paths, known.get(key)))
-    started = time.perf_counter()
-    outcomes = worked(plan, means, tasks, source, target / journal.NAME, jobs, scheduler)
-    causes = {str(inputs[key]): outcome.cause for key, outcome in outcomes.items() if outcome.cause}
-    done = [task for task in tasks if not outcomes[task.key].cause]
-    report = counted(outcomes, found.others, started) | {
-        "input_bytes": sum(task.source.stat().st_size for task in done),
-        "output_bytes": sum(task.target.stat().st_size for task in done),
-    }
-    show(f"{plan.settings()['verb']}d", report, causes, as_json=as_json)
-
-
-def worked(
-    plan: Plan, means: Means, tasks: list[Task], source: Path, journal_path: Path,
-    jobs: int | None, scheduler: str | None,
-) -> dict[str, Outcome]:  # fmt: skip
-    """Outcomes of all tasks, with a progress bar."""
-    from intnet.batch import executors, run
-
-    if jobs is not None and scheduler is not None:
-        common.misuse("--jobs and --scheduler exclude each other")
-    wanted = min(jobs or os.cpu_count() or 1, len(tasks))
-    pool: Pool = partial(executors.local, wanted)
-    if scheduler is not None:
-        pool = partial(executors.dask, scheduler, source.absolute())
-    with common.progress(f"{plan.settings()['verb']} {source}", len(tasks)) as advance:
-        return run.run(plan, means, tasks, pool, journal_path, lambda _: advance())
-
-
-def counted(outcomes: dict[str, Outcome], others: int, started: float) -> dict[str, Any]:
-    """What the reports of all three have in common. others: files that are passed over."""
-    states = [outcome.state.value for outcome in outcomes.values()]
-    return {
-        "files": len(states),
-        "made": states.count("made"),
-        "skipped": states.count("skipped"),
-        "failed": states.count("failed"),
-        "passed_over": others,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-
-
-def show(done: str, report: dict[str, Any], causes: dict[str, str], *, as_json: bool) -> None:
-    """Failures, then one line. Ends with exit code 1 where there are any."""
-    for name, cause in causes.items():
-        common.say(f"intnet: failed: {name}: {cause}")
-    if as_json:
-        failures = [{"file": name, "cause": cause} for name, cause in causes.items()]
-        common.print_json(report | {"failures": failures})
+    if stores.is_store(source):
+        chunks = work.arrays().EvaluateStore(*settings)
+        work.tabulate_store(chunks, means, source, target, jobs, scheduler, as_json=as_json)
     else:
-        for row in report.get("qualities", []):
-            common.say(", ".join(f"{name} {common.shown(value)}" for name, value in row.items()))
-        common.say(
-            f"{report['files']} files: {report['made']} {done}, {report['skipped']} finished "
-            f"before, {report['failed']} failed; {report['seconds']:.1f} s"
-        )
-    if causes:
-        raise typer.Exit(common.FAILED)
+        pictures = plans.Evaluate(*settings)
+        work.tabulate_files(pictures, means, source, target, jobs, scheduler, as_json=as_json)
