@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 
+import numpy as np
 import pytest
 from cli_parts import call, only_json
 from test_batch import counts, drawn, files_of, records_of
@@ -73,6 +74,44 @@ def test_a_worker_that_is_killed(cluster, count, tmp_path, tiny_path):
     assert sorted(records, key=str) == sorted(alone, key=str)
     line = f"{count} pictures: serial {between - begun:.1f} s, Dask {seconds:.1f} s, "
     sys.stdout.write(f"{line}{len(killer.lost)} tasks in hand of the killed worker\n")
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_over_zarr(cluster, tmp_path, default_model):
+    """The same of the chunks of an array, some of them shards."""
+    arrays = pytest.importorskip("intnet.batch.arrays")
+    zarr = pytest.importorskip("zarr")
+    scan, serial, target = (tmp_path / name for name in ("scan", "serial", "target"))
+    count = 60
+    group = zarr.create_group(scan)
+    volume = np.stack([drawn(number, (64, 64, 1))[..., 0] for number in range(count)])
+    for name, shards in (("plain", None), ("sharded", (1, 64, 64))):
+        array = group.create_array(
+            name, shape=volume.shape, chunks=(1, 32, 64), shards=shards, dtype="uint8"
+        )
+        array[:] = volume
+    call("batch", "encode", scan, serial, "-j", 1)
+    plan = arrays.EncodeStore(default_model.model_id.hex(), 32)
+    store, _ = arrays.survey(plan, scan)
+    names = [name for chunks in store.chunks.values() for name in chunks]
+    tasks = [plans.Task(name, scan / name, target / name) for name in names]
+    pool = partial(executors.dask, cluster.scheduler_address, scan)
+    with distributed.Client(cluster, set_as_default=False) as client:
+        killer = Killer(cluster, client, len(names) // 2)
+        found = run.run(plan, plans.Means(), tasks, pool, tmp_path / "records", killer.see)
+    assert killer.lost
+    assert len(names) == 3 * count
+    assert [outcome.state for outcome in found.values()] == [plans.State.made] * len(names)
+    records, alone = (records_of(tmp_path / name) for name in ("records", f".serial{journal.NAME}"))
+    assert sorted(record["file"] for record in records) == sorted(names)
+    metadata = [record for record in alone if record["file"] not in names]
+    assert sorted(records + metadata, key=str) == sorted(alone, key=str)
+    made = {name: data for name, data in files_of(serial).items() if name in names}
+    assert files_of(target) == made
+    line = ["batch", "encode", scan, tmp_path / "there", "--json"]
+    report = only_json(call(*line, "--scheduler", cluster.scheduler_address))
+    assert counts(report) == (len(names), 0, 0)
+    assert files_of(tmp_path / "there") == files_of(serial)
 
 
 def test_command_line(cluster, tmp_path, tiny_path):

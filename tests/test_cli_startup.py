@@ -38,7 +38,7 @@ def verbs_in(modules):
         ("encode --help", {"encode"}),
         ("decode --help", {"decode", "encode"}),  # they share their report
         ("bench codec --help", {"bench"}),
-        ("batch encode --help", {"batch", "encode"}),
+        ("batch encode --help", {"batch", "batch_work", "encode"}),
         ("info photo.inic", {"info"}),
         ("models", {"info"}),
     ],

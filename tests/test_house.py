@@ -69,7 +69,8 @@ def test_runtime_never_names_the_float_side(path):
 def test_runtime_needs_no_array_library(path):
     """Zarr and numcodecs import us, by entry points; no other file names them or what they load.
 
-    A batch over a Zarr store does, once there is one. Dask is where a batch gets its workers from, and nowhere else.
+    A batch over a Zarr store does, in one file. Dask is where a batch gets its workers from, and
+    nowhere else.
     """
     allowed = {
         "intnet/batch/arrays.py": {"zarr", "numcodecs", "intnet.zarr", "intnet.numcodecs"},

@@ -14,7 +14,8 @@ ZSTD = {"level": 0, "checksum": False}  # what Zarr compresses with unless it is
 def chunk_of(document: Document) -> tuple[int, ...]:
     """Shape of what is coded at once: a chunk, within a shard where there are shards.
 
-    Raises ValueError for another dtype than uint8, and for chunks of unlike sizes.
+    Raises ValueError for another dtype than uint8, for chunks of unlike sizes, and for a codec that
+    turns what shards are made of.
     """
     dtype = document.get("dtype", document.get("data_type"))
     if dtype not in ("uint8", "|u1"):
@@ -26,6 +27,8 @@ def chunk_of(document: Document) -> tuple[int, ...]:
         raise ValueError(f"chunk grid {grid['name']}, must be regular")
     shape, codecs = grid["configuration"]["chunk_shape"], document["codecs"]
     while shards := shards_in(codecs):
+        if name_of(codecs[0]) != SHARDS:
+            raise ValueError(f"codec {name_of(codecs[0])} before shards, must be none")
         shape, codecs = shards["chunk_shape"], shards["codecs"]
     return tuple(shape)
 
