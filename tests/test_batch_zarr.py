@@ -194,6 +194,7 @@ def test_a_chunk_that_is_gone(third):
     array[0] = 7
     (third / "stack/a/c/1/0/0").unlink()
     encode()
+    assert not Path("small.zarr/stack/a/c/0/0/0").exists()
     got = zarr.open_array("small.zarr/stack/a")[:]
     assert (got[0] == 7).all() and (got[1, :32, :64] == 7).all() and (got[1, :32, 64:] != 7).any()
     assert counts(encode())[0] == 0
