@@ -192,7 +192,8 @@ def in_memory(document: Document, chunks: dict[str, bytes]) -> Array:
     files = {name: json.dumps(document).encode()} | chunks
     buffer = default_buffer_prototype().buffer
     store = MemoryStore({key: buffer.from_bytes(data) for key, data in files.items()})
-    return zarr.open_array(store, mode="r+", config={"write_empty_chunks": False})
+    with zarr.config.set({"array.write_empty_chunks": False}):  # open_array passes over a config
+        return zarr.open_array(store, mode="r+")
 
 
 def stored(array: Array, key: str) -> bytes | None:
