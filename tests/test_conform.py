@@ -149,7 +149,7 @@ def test_streams_decode_alike_by_definition(monkeypatch):
         def push(self, inputs):
             return definition.run(self.program, inputs)
 
-    monkeypatch.setattr(codec, "stream_of", Whole)
+    monkeypatch.setattr(networks, "stream_of", Whole)
     assert [running.run_vector("stream", v, setting).result for v in vectors] == ["pass"] * len(
         vectors
     )
