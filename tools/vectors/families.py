@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from functools import partial
 
@@ -9,15 +10,18 @@ import numpy as np
 
 import rangecoder
 from intnet import backends, codec, container, latent_coding, model_file, networks
+from intnet.architecture import FACTORIZED, SERIAL
 from intnet.context import Coding
 from intnet.latents import Int32Array
 from intnet.model_file import Model
-from vectors import bad_streams
+from intnet.program import Array, Concat, Conv, Port, Program, Slice
+from vectors import bad_streams, minimal_model
 from vectors.bad_models import Bad
 from vectors.coder import COIN, serialised
-from vectors.family_models import FAMILIES
+from vectors.family_models import CHECKERBOARD, FAMILIES
 from vectors.model_parts import Parts
 from vectors.streams import Made, model, picture, stream_vector
+from vectors.tiny_model import linear
 
 CLAUSES = {
     "factorized": "decode.prior", "scale": "decode.prior", "serial": "decode.serial",
@@ -111,9 +115,41 @@ def stream_faults() -> dict[str, bad_streams.Bad]:
 
 
 def model_faults() -> dict[str, Bad]:
-    """Files with one fault each."""
-    files = {name: model_file.to_bytes(model(name)) for name in FAMILIES}
+    """Files with one fault each, of models of one latent."""
+    files = {name: model_file.to_bytes(found) for name, found in smallest()}
     return {**of_order(files), **of_format(files), **of_context(files)}
+
+
+def smallest() -> Iterator[tuple[str, Model]]:
+    """`minimal_model` in every family."""
+    base = minimal_model.build()
+    has, prior = base.programs, base.programs["prior"]
+    transforms = {name: has[name] for name in FACTORIZED}
+    yield "factorized", dataclasses.replace(base, programs=transforms, z_tables=None)
+    index = dataclasses.replace(prior, outputs=("index",))
+    yield "scale", dataclasses.replace(base, programs={**has, "prior": index})
+    features = dataclasses.replace(prior, outputs=("both",))
+    for name, order in (("serial", SERIAL), ("checkerboard", CHECKERBOARD)):
+        weight = np.ones((2, 3, 3, 1), np.int8)
+        if order == SERIAL:
+            weight.reshape(2, 9)[:, 4:] = 0
+        made = small_context(weight, ("mean", "index") if order == SERIAL else ("index",))
+        yield name, dataclasses.replace(
+            base, programs={**has, "prior": features, "context": made}, order=order
+        )  # fmt: skip
+
+
+def small_context(weight: Array, outputs: tuple[str, ...]) -> Program:
+    """One convolution of y_hat, one of all."""
+    clip, y_hat = minimal_model.S16, dataclasses.replace(minimal_model.Y, name="y_hat")
+    ops = (
+        linear(Conv, "seen", "y_hat", clip, weight, 3, padding=(1, 1, 1, 1)),
+        Concat("joined", ("seen", "features")),
+        linear(Conv, "out", "joined", clip, np.ones((2, 1, 1, 4), np.int8), 2),
+        Slice("mean", ("out",), 0, 1),
+        Slice("index", ("out",), 1, 2),
+    )
+    return Program("context", (y_hat, Port("features", *clip[:1], 2, *clip[1:])), ops, outputs)
 
 
 def edited(good: bytes, *edits: tuple[str, str]) -> bytes:
@@ -151,11 +187,10 @@ def of_order(files: dict[str, bytes]) -> dict[str, Bad]:
         "order-groups-unlike": Bad(steps, "One and two groups.", order("[[[0],[1,1]],[[1],[0]]]")),
         "order-groups-0": Bad(steps, "No group.", order("[[[],[]],[[],[]]]")),
         "order-groups-17": Bad(steps, "At most 16.", order(groups(17))),
-        "order-groups-3": Bad(steps, "Three groups of 8 channels.", order(groups(3))),
+        "order-groups-2": Bad(steps, "Two groups of one channel.", order(groups(2))),
         "order-step-16": Bad(
-            steps, "Steps 0 to 16, in eight groups.",
-            order("[[[0,1,2,3,4,5,6,7],[8,9,10,11,12,13,14,15]],"
-                  "[[16,0,0,0,0,0,0,0],[0,0,0,0,0,0,0,0]]]"),
+            steps, "Steps 0 to 16, in five groups.",
+            order("[[[0,1,2,3,4],[5,6,7,8,9]],[[10,11,12,13,14],[15,16,0,0,0]]]"),
         ),
         "order-step-missing": Bad(steps, "0 and 2.", order("[[[0],[2]],[[2],[0]]]")),
         "order-step-below-0": Bad(steps, "-1.", order("[[[0],[-1]],[[0],[0]]]")),
@@ -193,18 +228,18 @@ def of_format(files: dict[str, bytes]) -> dict[str, Bad]:
 def of_context(files: dict[str, bytes]) -> dict[str, Bad]:
     """Of what a context takes and makes."""
     serial, clause = files["serial"], "model.context"
-    port = '{"channels":8,"dtype":"s16","hi":8191,"lo":-8191,"name":"y_hat"}'
-    above_0 = port.replace("-8191", "1")
+    port = '{"channels":1,"dtype":"s16","hi":4095,"lo":-4095,"name":"y_hat"}'
+    above_0 = port.replace("-4095", "1")
     edit = partial(edited, serial)
     features = '"hi":4095,"lo":-4095,"name":"features"'
     joined = '"inputs":["seen","features"]'
-    out = '"hi":4095,"inputs":["hidden"]'
+    out = '"hi":4095,"inputs":["joined"]'
     return {
         "context-y-hat-without-0": Bad(
             clause, "From 1 on.", edited(files["checkerboard"], (port, above_0), (port, above_0))
         ),
         "context-y-hat-narrower": Bad(
-            clause, "Than in synthesis.", edit((port, port.replace("8191", "8190", 1)))
+            clause, "Than in synthesis.", edit((port, port.replace("4095", "4094", 1)))
         ),
         "context-input-name": Bad(
             clause, "`feature`.",
@@ -212,7 +247,7 @@ def of_context(files: dict[str, bytes]) -> dict[str, Bad]:
         ),
         "context-one-input": Bad(
             "model.interfaces", "No features.",
-            edit((',{"channels":16,"dtype":"s16","hi":4095,"lo":-4095,"name":"features"}', ""),
+            edit((',{"channels":2,"dtype":"s16","hi":4095,"lo":-4095,"name":"features"}', ""),
                  (joined, '"inputs":["seen","seen"]')),
         ),
         "context-features-interval": Bad(
@@ -228,8 +263,8 @@ def of_context(files: dict[str, bytes]) -> dict[str, Bad]:
         ),
         "context-stride": Bad(
             "model.sizes", "1 x 2 for 2 x 3.",
-            edited(files["quadtree"], ('"name":"out","padding":[0,0,0,0],"stride":1',
-                                       '"name":"out","padding":[0,0,0,0],"stride":2')),
+            edit(('"name":"out","padding":[0,0,0,0],"stride":1',
+                  '"name":"out","padding":[0,0,0,0],"stride":2')),
         ),
         "prior-of-context-outputs": Bad(
             "model.interfaces", "features twice.",
@@ -237,7 +272,7 @@ def of_context(files: dict[str, bytes]) -> dict[str, Bad]:
         ),
         "serial-sees-itself": Bad(
             "model.serial", "A weight in the middle of the kernel.",
-            Parts(serial).write("context/seen/weight", 12 * 8, b"\1").file(),
+            Parts(serial).write("context/seen/weight", 4, b"\1").file(),
         ),
         "serial-unmasked": Bad(
             "model.serial", "Weights on all sides.",
@@ -250,6 +285,6 @@ def of_context(files: dict[str, bytes]) -> dict[str, Bad]:
         ),
         "serial-padding": Bad(
             "model.serial", "A row too much above, one too few below.",
-            edit(('"padding":[2,2,2,2]', '"padding":[3,2,1,2]')),
+            edit(('"padding":[1,1,1,1]', '"padding":[2,1,0,1]')),
         ),
     }  # fmt: skip
