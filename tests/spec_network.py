@@ -11,10 +11,12 @@ import numpy as np
 from spec_text import UnreadableError, numbers, parts, spaced
 
 from intnet import (
+    architecture,
     backends,
     bounds,
     chunks,
     container,
+    interfaces,
     model_file,
     model_frame,
     ports,
@@ -31,10 +33,12 @@ from rangecoder import tables as tables_
 CALL = re.compile(r"(\w+)\((.*)\)")
 # Names of constants in the text are those of the code.
 HOMES = (
+    architecture,
     ports,
     bounds,
     chunks,
     container,
+    interfaces,
     model_file,
     model_frame,
     shapes,

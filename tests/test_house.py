@@ -13,8 +13,9 @@ from conftest import ROOT
 # The float side: the only files of intnet that may name torch.
 FLOAT_SIDE = ("intnet/training/", "intnet/convert.py", "intnet/convert_report.py")
 LIGHT = (
-    "intnet/cli.py", "intnet/commands/common.py", "intnet/container.py", "intnet/errors.py",
-    "intnet/files.py", "intnet/model_frame.py", "intnet/model_header.py",
+    "intnet/architecture.py", "intnet/cli.py", "intnet/commands/common.py",
+    "intnet/container.py", "intnet/errors.py", "intnet/files.py", "intnet/model_frame.py",
+    "intnet/model_header.py",
 )  # fmt: skip
 HEAVY = {"numpy", "numba", "llvmlite", "torch", "PIL", "safetensors", "rangecoder"}
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 import rangecoder
-from intnet import codec, container, latents, model_file, tile_coding
+from intnet import codec, container, latents, model_file, networks, tile_coding
 from intnet.conform.arrays import described, expand, lcg
 from intnet.model_file import QUALITIES, Model, certify
-from vectors import bad_models, definition, minimal_model, tiny_model, wide_model
+from vectors import bad_models, definition, family_models, minimal_model, tiny_model, wide_model
 from vectors.building import array
 
 Json = dict[str, Any]
 Made = tuple[Json, str, bytes]  # a vector, the path of its file, the file
 LARGE_PIXELS = 128 * 128
-MODELS = {"tiny": tiny_model.build, "minimal": minimal_model.build, "wide": wide_model.build}
+MODELS: dict[str, Callable[[], Model]] = {
+    "tiny": tiny_model.build, "minimal": minimal_model.build, "wide": wide_model.build,
+    **family_models.FAMILIES,
+}  # fmt: skip
 
 
 @cache
@@ -36,11 +39,11 @@ def picture(height: int, width: int, channels: int) -> codec.Pixels:
     return np.clip(np.stack(planes, -1) + noise, 0, 255).astype(np.uint8)
 
 
-def models() -> Iterator[Made]:
+def models(faults: dict[str, bad_models.Bad]) -> Iterator[Made]:
     """Valid files, and the damaged ones."""
     for name in MODELS:
         yield model_vector(name, model(name), model_file.to_bytes(model(name)))
-    for name, bad in bad_models.faults(model_file.to_bytes(model("minimal"))).items():
+    for name, bad in faults.items():
         path = f"model/invalid/{name}.inm"
         yield {
             "id": f"model/invalid/{name}", "class": "model", "clause": bad.clause,
@@ -129,7 +132,7 @@ def any_symbols(extreme: bool) -> bytes:
     """A stream that no encoder writes: z at its ends, symbols at the ends of 16 bits or noise."""
     m = model("tiny")
     z = np.array([31, -31, 31, -31], np.int32)
-    mean, index = codec.prior(m, z.astype(np.int8).reshape(1, 1, 4), 40, 33, "numpy")
+    mean, index = networks.prior(m, z.astype(np.int8).reshape(1, 1, 4), 40, 33, "numpy")
     tables = latents.table_indexes(index, m.scaling, 40, m.y_tables.n_tables).ravel()
     ends = [-(2**15), 2**15 - 1, 0, 1, -1] if extreme else lcg(97, 71, -9, 9)
     symbols = np.resize(np.array(ends, np.int32), mean.size)
