@@ -382,6 +382,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "table_index": ref.table_index,
     "dequantise": ref.dequantise,
     "luma": ref.luma,
+    "scale_cdf": lambda s, j: ref.scale_table(s).cdf[j],
+    "bits_cdf": lambda b, j: ref.bit_table(b).cdf[j],
+    "follows": ref.follows,
+    "reciprocal": ref.reciprocal,
     "tile": lambda n, tile, h, w: str(ref.tile_area(n, tile, h, w)),
 }
 NOT_HERE = {"decode.encoder", "limit.constants"}  # of encoders; of names in code

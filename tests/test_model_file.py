@@ -45,7 +45,7 @@ def test_metadata_is_part_of_the_identity(tiny):
 
 def test_changed_weight_is_a_hash_error(tiny):
     """One changed weight makes load fail with a hash error."""
-    data = model_file.to_bytes(tiny)
+    data = model_file.to_bytes(tiny, plain=True)
     tensors = {k: v.copy() for k, v in load_tensors(data).items()}
     name = next(k for k in sorted(tensors) if k.endswith("/weight"))
     tensors[name].flat[0] ^= 1

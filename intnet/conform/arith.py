@@ -18,6 +18,7 @@ import rangecoder.reference
 from intnet import (
     backends,
     model_file,
+    packed,
     planes,
     program_json,
     shapes,
@@ -160,6 +161,16 @@ def tile_area(n: int, side: int, height: int, width: int) -> str:
     return str([rows.start, rows.stop, columns.start, columns.stop])
 
 
+def follows(a: int, b: int) -> int:
+    """As form 4 of packed tensors has it."""
+    return int(packed.expected(np.array([[b], [a]], np.int64))[0])
+
+
+def reciprocal(c: int) -> int:
+    """As form 5 of packed tensors has it."""
+    return int(packed.reciprocal(np.array([c], np.int64))[0])
+
+
 OF_BACKENDS: dict[str, Callable[..., int]] = {
     "floor_shift": on_int64(floor_shift),
     "floor_div": on_int64(floor_div),
@@ -182,4 +193,8 @@ ALIKE: dict[str, Callable[..., int | str]] = {  # all backends have these from o
     "length": lambda n: layout.length(n).hex(" "),
     "crc32": lambda text: f"{zlib.crc32(text.encode()):08x}",
     "luma": luma,
+    "scale_cdf": lambda scale, j: packed.scale_cdf(scale)[j],
+    "bits_cdf": lambda bits, j: packed.bits_cdf(bits)[j],
+    "follows": follows,
+    "reciprocal": reciprocal,
 }

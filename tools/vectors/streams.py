@@ -13,7 +13,14 @@ import rangecoder
 from intnet import codec, container, latents, model_file, tile_coding
 from intnet.conform.arrays import described, expand, lcg
 from intnet.model_file import QUALITIES, Model, certify
-from vectors import bad_models, definition, minimal_model, tiny_model, wide_model
+from vectors import (
+    bad_models,
+    definition,
+    minimal_model,
+    packed_models,
+    tiny_model,
+    wide_model,
+)
 from vectors.building import array
 
 Json = dict[str, Any]
@@ -39,8 +46,12 @@ def picture(height: int, width: int, channels: int) -> codec.Pixels:
 def models() -> Iterator[Made]:
     """Valid files, and the damaged ones."""
     for name in MODELS:
-        yield model_vector(name, model(name), model_file.to_bytes(model(name)))
-    for name, bad in bad_models.faults(model_file.to_bytes(model("minimal"))).items():
+        yield model_vector(name, model(name), model_file.to_bytes(model(name), plain=True))
+    tiny, minimal = model("tiny"), model("minimal")
+    yield model_vector("packed", tiny, model_file.to_bytes(tiny))
+    yield model_vector("packed-odd", minimal, packed_models.odd(minimal))
+    bad_plain = bad_models.faults(model_file.to_bytes(minimal, plain=True))
+    for name, bad in (bad_plain | packed_models.faults(minimal)).items():
         path = f"model/invalid/{name}.inm"
         yield {
             "id": f"model/invalid/{name}", "class": "model", "clause": bad.clause,
