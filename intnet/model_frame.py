@@ -188,10 +188,10 @@ def packed_entries(text: Any, size: int) -> dict[str, Entry]:
     found = parse(text, PACKED, parse_int=digits, parse_float=digits)
     exact_fields(found, {"tensors", "version"}, PACKED)
     version, tensors = found["version"], found["tensors"]
-    refuse_unless(
-        version == PACKED_VERSION,
-        f"{PACKED}: version {brief(version)}, this reader knows {PACKED_VERSION}",
-    )
+    if type(version) is not int or version != PACKED_VERSION:
+        raise ModelError(
+            f"model: {PACKED}: version {brief(version)}, this reader knows {PACKED_VERSION}"
+        )
     refuse_unless(type(tensors) is dict, f"{PACKED}: tensors is no object")
     refuse_unless(len(tensors) <= MAX_TENSORS, f"{len(tensors)} tensors, at most {MAX_TENSORS}")
     entries, at = {}, 0

@@ -31,13 +31,12 @@ Exponents = npt.NDArray[np.int64]
 
 
 class Plan(NamedTuple):
-    """A tensor as it will be coded: form, numbers, exponents, and what all that costs."""
+    """A tensor as it will be coded: form, numbers, exponents of rows and columns."""
 
     form: int
     numbers: Int64Array
     row: Exponents
     column: Exponents
-    cost: int
 
 
 def packed_file(tensors: Mapping[str, Array]) -> tuple[str, Array]:
@@ -59,8 +58,11 @@ def pack(tensors: Mapping[str, Array]) -> bytes:
 
 
 def best(tensor: Array) -> Plan:
-    """The plan of least cost."""
-    return min(plans(tensor, grid_of(tensor)), key=lambda plan: plan.cost)
+    """The form of least cost as far as rows alone tell, with exponents of rows and columns."""
+    grid = grid_of(tensor)
+    found = [(form, numbers, costs_of(numbers, grid)) for form, numbers in forms_of(tensor, grid)]
+    form, numbers, costs = min(found, key=lambda one: row_sums(one[2]).min(0).sum())
+    return Plan(form, numbers, *fitted(costs))
 
 
 def grid_of(tensor: Array) -> Grid:
@@ -105,21 +107,20 @@ def push(encoder: rangecoder.Encoder, symbols: Int64Array, tables: npt.NDArray[n
     encoder.push(symbols.astype(np.int32), tables.astype(np.uint16))
 
 
-def plans(tensor: Array, grid: Grid) -> Iterator[Plan]:
-    """Every form that this tensor can have, with its best exponents.
+def forms_of(tensor: Array, grid: Grid) -> Iterator[tuple[int, Int64Array]]:
+    """Every form that this tensor can have, and its numbers.
 
     Weights are only themselves: neighbours among them know nothing of one another.
     """
     table = table_of(tensor, grid)
-    forms = range(1 if tensor.ndim > 2 else packed.RECIPROCAL + 1)
-    for form in forms:
+    for form in range(1 if tensor.ndim > 2 else packed.RECIPROCAL + 1):
         try:
             packed.check_form(form, grid, tensor.shape)
         except ModelError:
             continue
         numbers = formed(form, table)
         if numbers is not None:
-            yield fitted(form, numbers.reshape(-1), grid)
+            yield form, numbers.reshape(-1)
 
 
 def table_of(tensor: Array, grid: Grid) -> Int64Array:
@@ -155,25 +156,31 @@ def divisors(table: Int64Array) -> Int64Array | None:
     return found if found.all() else None
 
 
-def fitted(form: int, numbers: Int64Array, grid: Grid) -> Plan:
-    """Exponents of rows and columns, each the best for the others as they are, a few times over."""
-    costs = costs_of(numbers, grid)
-    most = len(costs) - 1
-    rows, columns = np.arange(grid.rows), np.arange(grid.columns)
-    column = np.zeros(grid.columns, np.int64)
-    row = np.zeros(grid.rows, np.int64)
-    reach = np.arange(-COLUMN_REACH, COLUMN_REACH + 1)
-    for turn in range(ROUNDS + 1):
-        if turn:
-            sums = [costs[(row + s).clip(0, most), rows].sum(0, np.int64) for s in reach]
-            column = smooth(np.array(sums)) - COLUMN_REACH
-        sums = [costs[(e + column).clip(0, most), :, columns].sum(0, np.int64)
-                for e in range(most + 1)]  # fmt: skip
-        row = smooth(np.array(sums))
-    exponent = (row[:, None] + column).clip(0, most)
-    cost = int(costs[exponent, rows[:, None], columns].sum(dtype=np.int64))
-    cost += sum(int(steps_cost(np.diff(x, prepend=0)).min()) for x in (row, column))
-    return Plan(form, numbers, row, column, cost)
+def fitted(costs: Costs) -> tuple[Exponents, Exponents]:
+    """Exponents of rows and of columns, each the best for the others as they are, in turn."""
+    exponents, _, columns = costs.shape
+    row, column = smooth(row_sums(costs)), np.zeros(columns, np.int64)
+    reach, every = np.arange(-COLUMN_REACH, COLUMN_REACH + 1), np.arange(exponents)
+    for _ in range(ROUNDS):
+        by_column = [row_sums(costs_at(costs, row + s, axis=1), axis=0) for s in reach]
+        column = smooth(np.array(by_column)) - COLUMN_REACH
+        by_row = [row_sums(costs_at(costs, column + e, axis=2), axis=1) for e in every]
+        row = smooth(np.array(by_row))
+    return row, column
+
+
+def costs_at(costs: Costs, exponents: Exponents, axis: int) -> Costs:
+    """Of every number, with the exponent of its row (axis 1) or of its column (axis 2)."""
+    chosen = exponents.clip(0, len(costs) - 1)
+    line = np.arange(chosen.size)
+    found: Costs = costs[chosen, line] if axis == 1 else costs[chosen, :, line].T
+    return found
+
+
+def row_sums(costs: Costs, axis: int = -1) -> Int64Array:
+    """Of costs along an axis; by default of each row."""
+    sums: Int64Array = costs.sum(axis, np.int64)
+    return sums
 
 
 def costs_of(numbers: Int64Array, grid: Grid) -> Costs:

@@ -87,11 +87,17 @@ def test_malformed_models(tiny, change):
         model_file.from_bytes(rewritten(tiny, change))
 
 
+@pytest.fixture(scope="session")
+def tiny_files(tiny) -> list[bytes]:
+    """Packed and plain."""
+    return [model_file.to_bytes(tiny), model_file.to_bytes(tiny, plain=True)]
+
+
 @settings(max_examples=150)
 @given(data=st.data())
-def test_any_bytes(tiny, data):
+def test_any_bytes(tiny_files, data):
     """Cut, flipped and random files give ModelError, never another exception."""
-    good = model_file.to_bytes(tiny)
+    good = data.draw(st.sampled_from(tiny_files))
     kind = data.draw(st.sampled_from(("cut", "flip", "random")))
     if kind == "cut":
         bad = good[: data.draw(st.integers(0, len(good) - 1))]

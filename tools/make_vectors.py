@@ -33,7 +33,7 @@ ARRAYS = (
 
 
 def make(kept: dict[str, bytes], kodak: Path | None) -> dict[str, bytes]:
-    """Every file of the folder by its path. kept, kodak: see `real`."""
+    """Every file of the folder by its path. kept, kodak: see `real` and `streams`."""
     classes: dict[str, list[Json]] = {
         "arith": arith.vectors(), "op": ops.vectors(), "signal_range": signal_range.vectors(),
         "stress": stress.vectors(), "tables": coder.tables(),
@@ -43,7 +43,7 @@ def make(kept: dict[str, bytes], kodak: Path | None) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     faults = {**bad_streams.faults(), **tiles.faults(), **tiles.chunk_faults()}
     with_files = (
-        streams.models(), streams.streams(), tiles.valid(), real.real(kodak, kept),
+        streams.models(kept), streams.streams(), tiles.valid(), real.real(kodak, kept),
         bad_streams.invalid_streams(faults),
     )  # fmt: skip
     for made in with_files:

@@ -23,7 +23,8 @@ def info(
     """Say what a stream or a model is; nothing is decoded or proved.
 
     Of a stream: size, quality, model, bits per pixel, tiles, bytes of alpha, ICC profile and EXIF.
-    Of a model: identity, programs with their operations and kMAC per pixel, metadata.
+    Of a model: identity, bytes of its tensors as they are and as stored, bits stored per weight
+    (all tensors counted), programs with their operations and kMAC per pixel, metadata.
 
     \b
     intnet info photo.inic
@@ -94,6 +95,10 @@ def of_model(data: bytes, name: str) -> dict[str, Any]:
         "model_id": header.model_id.hex(),
         "sha256": header.sha256,
         "bytes": len(data),
+        "packed": header.packed,
+        "tensor_bytes": header.tensor_bytes,
+        "stored_bytes": header.stored_bytes,
+        "bits_per_weight": header.bits_per_weight,
         "programs": model_header.programs(header),
         "metadata": dict(header.metadata),
     }

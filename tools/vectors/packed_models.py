@@ -22,13 +22,22 @@ from vectors.model_parts import Json, framed, spelled
 
 def odd(model: Model) -> bytes:
     """Forms in turn, exponents at random: what no encoder would choose and all decoders take."""
-    _, tensors = model_file.content(model)
-    encoder = rangecoder.Encoder(packed.tables(), packed.LANES)
+    encoder = begun()
+    add_all(encoder, model_file.content(model)[1])
+    return file(Parts(model, encoder.finish()))
+
+
+def begun() -> rangecoder.Encoder:
+    """Of a payload."""
+    return rangecoder.Encoder(packed.tables(), packed.LANES)
+
+
+def add_all(encoder: rangecoder.Encoder, tensors: Mapping[str, Array]) -> None:
+    """Tensors in order, in ways that do not depend on what our encoder finds best."""
     turns = cycle(range(packed.RECIPROCAL, -1, -1))
     for seed, name in enumerate(sorted(tensors)):
         grid = packing.grid_of(tensors[name])
         packing.write(encoder, odd_plan(tensors[name], grid, turns, seed), grid)
-    return file(Parts(model, encoder.finish()))
 
 
 def odd_plan(tensor: Array, grid: packed.Grid, turns: Any, seed: int) -> packing.Plan:
@@ -46,7 +55,7 @@ def odd_plan(tensor: Array, grid: packed.Grid, turns: Any, seed: int) -> packing
     row = np.array(lcg(grid.rows, seed + 1, least, 63)) - 8
     column = np.array(lcg(grid.columns, seed + 99, 8, 20))
     row[0], column[-1] = 63, 63
-    return packing.Plan(form, numbers.reshape(-1), row, column, 0)
+    return packing.Plan(form, numbers.reshape(-1), row, column)
 
 
 @dataclass
@@ -79,7 +88,9 @@ def file(parts: Parts, text: Any = None, **header: Json) -> bytes:
 def faults(model: Model) -> dict[str, Bad]:
     """Name -> file; model is `minimal`."""
     _, tensors = model_file.content(model)
-    good = packing.pack(tensors)
+    encoder = begun()
+    add_all(encoder, tensors)
+    good = encoder.finish()
     return of_metadata(model, good) | of_payload(model, tensors, good)
 
 
@@ -143,12 +154,11 @@ def of_payload(model: Model, tensors: Mapping[str, Array], good: bytes) -> dict[
     def payload(data: bytes) -> bytes:
         return file(Parts(model, data))
 
-    def begun(push: Pushed, rest: bool = True) -> bytes:
+    def after(push: Pushed) -> bytes:
         """The first tensor by `push`, the others as they are."""
-        encoder = rangecoder.Encoder(packed.tables(), packed.LANES)
+        encoder = begun()
         push(encoder)
-        for name in sorted(tensors)[1:] if rest else []:
-            packing.write(encoder, packing.best(tensors[name]), packing.grid_of(tensors[name]))
+        add_all(encoder, {name: tensors[name] for name in tensors if name != first})
         return payload(encoder.finish())
 
     def with_parameters(*values: int) -> bytes:
@@ -156,11 +166,11 @@ def of_payload(model: Model, tensors: Mapping[str, Array], good: bytes) -> dict[
             packing.push_bits(encoder, np.array(values), packed.PARAMETER_BITS)
             packing.push(encoder, np.zeros(grid.rows + grid.columns + 1), zeros[:1].repeat(18))
 
-        return begun(push)
+        return after(push)
 
     def planned(form: int, value: int, row: int = 63) -> bytes:
-        plan = packing.Plan(form, np.array([value]), np.array([row]), zeros, 0)
-        return begun(lambda encoder: packing.write(encoder, plan, grid))
+        plan = packing.Plan(form, np.array([value]), np.array([row]), zeros)
+        return after(lambda encoder: packing.write(encoder, plan, grid))
 
     def escape(encoder: rangecoder.Encoder) -> None:
         packing.push(encoder, np.array([8]), packed.SCALES - 1 + packed.PARAMETER_BITS[:1])
@@ -175,7 +185,7 @@ def of_payload(model: Model, tensors: Mapping[str, Array], good: bytes) -> dict[
         "packed-row-scale-18": Bad(parameters, "0 to 17.", with_parameters(0, 18, 0)),
         "packed-column-scale-31": Bad(parameters, "0 to 17.", with_parameters(0, 0, 31)),
         "packed-form-4-of-one-axis": Bad(forms, "Two axes or more.", with_parameters(4, 0, 0)),
-        "packed-bits-escape": Bad("model.packed.tables", "8 of 3 bits.", begun(escape)),
+        "packed-bits-escape": Bad("model.packed.tables", "8 of 3 bits.", after(escape)),
         "packed-row-exponent": Bad("model.packed.exponents", "64.", planned(0, 0, 64)),
         "packed-row-exponent-below": Bad("model.packed.exponents", "-65.", planned(0, 0, -65)),
         "packed-element-beyond": Bad(forms, "2**31 in 32 bits.", planned(0, 2**31)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -43,12 +43,12 @@ def picture(height: int, width: int, channels: int) -> codec.Pixels:
     return np.clip(np.stack(planes, -1) + noise, 0, 255).astype(np.uint8)
 
 
-def models() -> Iterator[Made]:
-    """Valid files, and the damaged ones."""
+def models(kept: Mapping[str, bytes]) -> Iterator[Made]:
+    """Valid files, and the damaged ones. kept: files by path; one of our packing stays as it is."""
     for name in MODELS:
         yield model_vector(name, model(name), model_file.to_bytes(model(name), plain=True))
     tiny, minimal = model("tiny"), model("minimal")
-    yield model_vector("packed", tiny, model_file.to_bytes(tiny))
+    yield model_vector("packed", tiny, kept.get("model/packed.inm") or model_file.to_bytes(tiny))
     yield model_vector("packed-odd", minimal, packed_models.odd(minimal))
     bad_plain = bad_models.faults(model_file.to_bytes(minimal, plain=True))
     for name, bad in (bad_plain | packed_models.faults(minimal)).items():
