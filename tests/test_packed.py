@@ -133,6 +133,28 @@ def test_any_payload(payload: bytes, data: Any) -> None:
         assert packed.unpack(payload, entries(tensors)).keys() == tensors.keys()
 
 
+FAULTS = {
+    "version-2": "version 2, this reader knows 1", "version-true": "version True",
+    "no-text": "must be a string", "no-json": "is not JSON", "key-twice": "'tensors' occurs twice",
+    "field": "'more'", "tensors-list": "no object", "offsets": "'data_offsets'", "dtype": "F32",
+    "shape-0": "at least 1", "beside-another": "in a packed file", "signed": "dtype, axes",
+    "square": "dtype, axes", "not-the-dtype": "hash", "payload-more": "packed tensors: payload",
+    "payload-zero": "packed tensors: payload", "payload-lane": "within the length of lane 0",
+    "form-6": "form 6, must be 0..5", "row-scale-18": r"scales \[18, 0\]",
+    "column-scale-31": r"scales \[0, 31\]", "form-4-of-one-axis": "two axes or more",
+    "bits-escape": "escape among bits", "row-exponent": r"exponents 0\.\.64",
+    "row-exponent-below": r"exponents -65\.\.0", "element-beyond": "values 2147483648",
+    "reciprocal-of-0": "outside 1", "reciprocal-of-2-to-the-31": "outside 1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_named(name: str) -> None:
+    """Not only that something is wrong, which the hash says of most."""
+    with pytest.raises(ModelError, match=FAULTS[name]):
+        model_file.from_bytes((VECTORS / "invalid" / f"packed-{name}.inm").read_bytes())
+
+
 def test_large_sizes_are_refused_before_anything_is_allocated() -> None:
     """By a few bytes that say that they are many."""
     for name in ("packed-too-large", "packed-larger-than-all"):

@@ -48,8 +48,9 @@ def models(kept: Mapping[str, bytes]) -> Iterator[Made]:
     for name in MODELS:
         yield model_vector(name, model(name), model_file.to_bytes(model(name), plain=True))
     tiny, minimal = model("tiny"), model("minimal")
-    yield model_vector("packed", tiny, kept.get("model/packed.inm") or model_file.to_bytes(tiny))
-    yield model_vector("packed-odd", minimal, packed_models.odd(minimal))
+    ours = kept.get("model/packed.inm") or model_file.to_bytes(tiny)
+    yield model_vector("packed", tiny, ours, "model.packed.payload")
+    yield model_vector("packed-odd", minimal, packed_models.odd(minimal), "model.packed.numbers")
     bad_plain = bad_models.faults(model_file.to_bytes(minimal, plain=True))
     for name, bad in (bad_plain | packed_models.faults(minimal)).items():
         path = f"model/invalid/{name}.inm"
@@ -60,12 +61,14 @@ def models(kept: Mapping[str, bytes]) -> Iterator[Made]:
         }, path, bad.data  # fmt: skip
 
 
-def model_vector(name: str, loaded: Model, data: bytes) -> Made:
+def model_vector(
+    name: str, loaded: Model, data: bytes, clause: str = "model.hash"
+) -> Made:  # fmt: skip
     """A valid file with its hash and its proof."""
     bounds = [[p, b.op, b.channel, b.quantity, b.bound]
               for p, found in certify(loaded).items() for b in found]  # fmt: skip
     path = f"model/{name}.inm"
-    return {"id": f"model/{name}", "class": "model", "clause": "model.hash",
+    return {"id": f"model/{name}", "class": "model", "clause": clause,
             "comment": "Loads; see `bounds`.", "model": path, "result": "valid",
             "expected": {"sha256": loaded.sha256, "bounds": bounds}}, path, data  # fmt: skip
 

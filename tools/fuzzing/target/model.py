@@ -8,8 +8,9 @@ from random import Random
 import numpy as np
 
 from fuzzing import models
+from fuzzing.edits import edited
 from fuzzing.target.outcome import LIMITS, VECTORS, WrongAnswerError, refusal
-from intnet import codec, model_file
+from intnet import codec, model_file, model_frame
 from intnet.errors import ModelError
 from intnet.model_file import Model
 
@@ -20,14 +21,18 @@ class ModelTarget:
     """`model_file.from_bytes`, then a picture and back."""
 
     def __init__(self) -> None:
-        paths = [VECTORS / "model" / f"{name}.inm" for name in ("minimal", "tiny")]
+        names = ("minimal", "packed-odd", "tiny", "packed")  # two models, plain and packed
+        paths = [VECTORS / "model" / f"{name}.inm" for name in names]
         self.bases = [path.read_bytes() for path in paths]
         self.ids = {model_file.from_bytes(data).sha256 for data in self.bases}
         self.picture = Random(1).randbytes(20 * 33 * 3)
 
     def mutated(self, rng: Random) -> tuple[bytes, bool]:
-        """A model file, the smallest one rather than a larger one."""
-        return models.mutated(rng, self.bases[rng.random() < 0.1])
+        """A model file, a small one rather than a larger one; a packed one as bytes alone."""
+        base = rng.choices(self.bases, (9, 9, 1, 1))[0]
+        if model_frame.read(base).packed:
+            return edited(rng, base), False
+        return models.mutated(rng, base)
 
     def run(self, data: bytes, *, remade: bool, compare: bool) -> str:
         """A model that codes a picture, or a ModelError."""
