@@ -27,7 +27,7 @@ Exponents = npt.NDArray[np.int8]
 Shape = tuple[int, ...]
 
 LANES = 2
-SCALES = 18  # tables of numbers, each half an octave wider than the one before
+SCALE_TABLES = 18  # tables of numbers, each half an octave wider than the one before
 SUPPORT = range(-128, 128)  # of each of them
 LOW_BITS = 8  # of a number, at most, in one symbol; their tables follow those of the scales
 EXPONENTS = 64  # of rows and columns: within [-64, 64); of a number: 0 to 63
@@ -68,10 +68,10 @@ def grid_of(dtype: str, shape: Shape) -> Grid:
 @cache
 def tables() -> rangecoder.Tables:
     """Those of the scales, then those of 1 to LOW_BITS equal bits."""
-    cdfs = [scale_cdf(scale) for scale in range(SCALES)]
+    cdfs = [scale_cdf(scale) for scale in range(SCALE_TABLES)]
     cdfs += [bits_cdf(bits) for bits in range(1, LOW_BITS + 1)]
     start = list(accumulate(map(len, cdfs), initial=0))
-    minimum = [SUPPORT.start] * SCALES + [0] * LOW_BITS
+    minimum = [SUPPORT.start] * SCALE_TABLES + [0] * LOW_BITS
     return rangecoder.Tables(np.concatenate(cdfs), np.array(start), np.array(minimum))
 
 
@@ -91,7 +91,7 @@ def bits_cdf(bits: int) -> list[int]:
 
 def low_bits_of(exponent: Exponents) -> Exponents:
     """Bits of each number below those that its first symbol carries."""
-    low: Exponents = np.maximum(0, exponent - (SCALES - 2) >> 1)
+    low: Exponents = np.maximum(0, exponent - (SCALE_TABLES - 2) >> 1)
     return low
 
 
@@ -134,7 +134,10 @@ class Reader:
         """Form, exponents, numbers: in this order."""
         form, *scales = self.low(PARAMETER_BITS).tolist()
         check_form(form, self.grid, self.shape)
-        refuse_unless(max(scales) < SCALES, f"scales {scales} of exponents, must be below {SCALES}")
+        refuse_unless(
+            max(scales) < SCALE_TABLES,
+            f"scales {scales} of exponents, must be below {SCALE_TABLES}",
+        )
         row, column = self.exponents(scales)
         values = np.empty(self.grid.size, self.grid.element if form == VALUES else np.int64)
         at = 0
@@ -154,7 +157,7 @@ class Reader:
 
     def low(self, bits: Exponents) -> npt.NDArray[np.int32]:
         """Numbers of 1 to LOW_BITS bits each."""
-        found = self.pull(SCALES - 1 + bits)
+        found = self.pull(SCALE_TABLES - 1 + bits)
         refuse_unless(not (found >> bits).any(), "escape among bits")
         return found
 
@@ -180,7 +183,7 @@ class Reader:
 
     def numbers(self, exponent: Exponents) -> npt.NDArray[np.signedinteger]:
         """A number for each exponent: first their symbols, then their low bits."""
-        if exponent.max() < SCALES:
+        if exponent.max() < SCALE_TABLES:
             return self.pull(exponent)
         left = low_bits_of(exponent)
         values = self.pull(exponent - 2 * left).astype(np.int64)

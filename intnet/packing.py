@@ -99,7 +99,7 @@ def push_bits(
     encoder: rangecoder.Encoder, numbers: Int64Array, bits: npt.NDArray[np.integer]
 ) -> None:
     """Numbers of so many bits each."""
-    push(encoder, numbers, packed.SCALES - 1 + bits)
+    push(encoder, numbers, packed.SCALE_TABLES - 1 + bits)
 
 
 def push(encoder: rangecoder.Encoder, symbols: Int64Array, tables: npt.NDArray[np.integer]) -> None:
@@ -186,7 +186,7 @@ def row_sums(costs: Costs, axis: int = -1) -> Int64Array:
 def costs_of(numbers: Int64Array, grid: Grid) -> Costs:
     """By exponent, row and column."""
     bits = int(np.abs(numbers).max()).bit_length()
-    exponents = min(packed.EXPONENTS, packed.SCALES + 2 * max(0, bits - 7))
+    exponents = min(packed.EXPONENTS, packed.SCALE_TABLES + 2 * max(0, bits - 7))
     costs = np.zeros((exponents, grid.rows * grid.columns), np.uint16)
     for exponent in range(exponents):
         low = int(packed.low_bits_of(np.array([exponent], np.int8))[0])
@@ -202,7 +202,7 @@ def costs_of(numbers: Int64Array, grid: Grid) -> Costs:
 def symbol_costs() -> npt.NDArray[np.int64]:
     """Of every symbol under the table of every scale."""
     symbols = np.arange(rangecoder.SYMBOL_MIN, rangecoder.SYMBOL_MAX + 1)
-    scales = np.arange(packed.SCALES)[:, None]
+    scales = np.arange(packed.SCALE_TABLES)[:, None]
     index, symbol = np.broadcast_arrays(scales, symbols)
     bits = rangecoder.symbol_bits(symbol.astype(np.int32), index, packed.tables())
     return np.rint(UNIT * bits).astype(np.int64)

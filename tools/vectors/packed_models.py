@@ -51,7 +51,7 @@ def odd_plan(tensor: Array, grid: packed.Grid, turns: Any, seed: int) -> packing
             continue
         numbers = packing.formed(form, packing.table_of(tensor, grid))
     bits = int(np.abs(numbers).max()).bit_length()
-    least = max(0, 2 * (bits - 15) + packed.SCALES)  # so that every symbol fits 16 bits
+    least = max(0, 2 * (bits - 15) + packed.SCALE_TABLES)  # so that every symbol fits 16 bits
     row = np.array(lcg(grid.rows, seed + 1, least, 63)) - 8
     column = np.array(lcg(grid.columns, seed + 99, 8, 20))
     row[0], column[-1] = 63, 63
@@ -173,7 +173,7 @@ def of_payload(model: Model, tensors: Mapping[str, Array], good: bytes) -> dict[
         return after(lambda encoder: packing.write(encoder, plan, grid))
 
     def escape(encoder: rangecoder.Encoder) -> None:
-        packing.push(encoder, np.array([8]), packed.SCALES - 1 + packed.PARAMETER_BITS[:1])
+        packing.push(encoder, np.array([8]), packed.SCALE_TABLES - 1 + packed.PARAMETER_BITS[:1])
 
     return {
         "packed-payload-cut": Bad("model.hash", "The last byte is missing.", payload(good[:-1])),
