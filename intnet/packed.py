@@ -113,10 +113,11 @@ def unpack(payload: bytes, entries: Mapping[str, Entry]) -> dict[str, Array]:
                 tensors[name] = Reader(decoder, entry).tensor()
             except ModelError as error:
                 message = str(error).removeprefix("model: ")
-                raise ModelError(f"model: packed tensor {name!r:.80}: {message}") from None
+                where = f"model: packed tensor {name!r:.80}"
+                raise ModelError(f"{where}: {message}; damaged or altered") from None
         decoder.finish()
     except rangecoder.PayloadError as error:
-        raise ModelError(f"model: packed tensors: {error}") from None
+        raise ModelError(f"model: packed tensors: {error}; damaged or altered") from None
     return tensors
 
 
