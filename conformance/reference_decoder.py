@@ -1286,6 +1286,17 @@ def step_of(order: list[list[list[int]]], row: int, column: int, c: int, m: int)
 SCALING_SHIFTS = {"gain_shift": (16, 40), "inverse_shift": (1, 30), "index_shift": (1, 15)}
 
 
+# [model.header]
+# > Numbers are 1 to 19 decimal digits.
+def header_number(digits: str) -> int:
+    """A number of the header."""
+    need(re.fullmatch("[0-9]{1,19}", digits) is not None, "a number", "model.header")
+    return int(digits)
+
+
+HEADER_NUMBERS = {"parse_int": header_number, "parse_float": header_number}
+
+
 # [model.file]
 # > A model file is a safetensors file of at most 268435456 bytes:
 # [model.file.header_size]
@@ -1305,14 +1316,22 @@ def read_header(data: bytes) -> tuple[dict[str, Any], bytes]:
     text = text.rstrip(" ")
     need(text.startswith("{") and text.endswith("}"), "no object", "model.file.header")
 
-    # [model.header]
-    # > Numbers are 1 to 19 decimal digits.
-    def header_number(digits: str) -> int:
-        need(re.fullmatch("[0-9]{1,19}", digits) is not None, "a number", "model.header")
-        return int(digits)
+    return parse_json(text, "model.header", **HEADER_NUMBERS), data[8 + size :]
 
-    rules = {"parse_int": header_number, "parse_float": header_number}
-    return parse_json(text, "model.header", **rules), data[8 + size :]
+
+# [model.header.shape]
+# > sizes of the axes | 1 to 4 of them, each at least 1;
+def need_type(name: str, entry: Any) -> tuple[str, tuple[int, ...], int]:
+    """dtype, shape and bytes of a tensor."""
+    need_characters(name, "model.header")
+    known = type(entry["dtype"]) is str and entry["dtype"] in IN_SAFETENSORS
+    need(known, f"{name!r:.80}: dtype", "model.header.dtype")
+    axes = is_list(entry["shape"], int, 1) and len(entry["shape"]) <= 4
+    need(axes and min(entry["shape"]) >= 1, f"{name!r:.80}: shape", "model.header.shape")
+    dtype, size = IN_SAFETENSORS[entry["dtype"]], 1
+    for side in entry["shape"]:
+        size *= side
+    return dtype, tuple(entry["shape"]), size * BYTES[dtype]
 
 
 # [model.header]
@@ -1328,25 +1347,15 @@ def read_tensors(entries: dict[str, Any], data: bytes) -> dict[str, Array]:
     """Every tensor of the file, with its bytes as they are."""
     tensors, spans = {}, []
     for name, entry in entries.items():
-        need_characters(name, "model.header")
         need_fields(entry, {"dtype", "shape", "data_offsets"}, "model.header")
-        known = type(entry["dtype"]) is str and entry["dtype"] in IN_SAFETENSORS
-        need(known, f"{name!r:.80}: dtype", "model.header.dtype")
-        # [model.header.shape]
-        # > sizes of the axes | 1 to 4 of them, each at least 1;
-        axes = is_list(entry["shape"], int, 1) and len(entry["shape"]) <= 4
-        need(axes, f"{name!r:.80}: shape", "model.header.shape")
+        dtype, shape, size = need_type(name, entry)
         offsets = is_list(entry["data_offsets"], int, 2) and len(entry["data_offsets"]) == 2
         need(offsets, f"{name!r:.80}: data_offsets", "model.header.data_offsets")
-        dtype, (begin, end) = IN_SAFETENSORS[entry["dtype"]], entry["data_offsets"]
-        size = BYTES[dtype]
-        for side in entry["shape"]:
-            need(1 <= side <= len(data), f"{name!r:.80}: shape", "model.header.shape")
-            size *= side
+        begin, end = entry["data_offsets"]
         good = 0 <= begin <= end <= len(data) and end - begin == size
         need(good, f"{name!r:.80}: data_offsets", "model.header.data_offsets")
         spans.append((begin, end))
-        tensors[name] = Array(dtype, tuple(entry["shape"]), data[begin:end])
+        tensors[name] = Array(dtype, shape, data[begin:end])
     reached = 0
     for begin, end in sorted(spans):
         need(begin == reached, "a gap or an overlap", "model.header")
@@ -1355,11 +1364,227 @@ def read_tensors(entries: dict[str, Any], data: bytes) -> dict[str, Array]:
     return tensors
 
 
+# [model.packed.tables]
+# > Scale table s, 0 <= s <= 17, has minimum -128 and n = 256: with w(k) = 2^46 // (2^s + 16 * k *
+# > k)^2 for k from -128 to 127, cdf[j] is j + 65279 * (w(-128) + ... + w(j - 129)) // (w(-128) +
+# > ... + w(127)) for j up to 256 (so cdf[0] is 0), and cdf[257] = 65536.
+def scale_table(s: int) -> Table:
+    """Numbers of one scale."""
+    upto = [0]
+    for k in range(-128, 128):
+        upto.append(upto[-1] + 2**46 // (2**s + 16 * k * k) ** 2)
+    return Table(-128, [*(j + 65279 * upto[j] // upto[256] for j in range(257)), 65536])
+
+
+# [model.packed.tables]
+# > Bit table b, 1 <= b <= 8, has minimum 0 and n = 2^b: cdf[j] = j * 65535 >> b for j up to 2^b,
+# > and 65536 after it.
+def bit_table(b: int) -> Table:
+    """Numbers of b bits."""
+    return Table(0, [*(j * 65535 >> b for j in range(2**b + 1)), 65536])
+
+
+# [model.packed.forms]
+# > follows(a, b) is (a * a + (b >> 1)) // b for b >= 1, else a.
+def follows(a: int, b: int) -> int:
+    """What comes after b and a in a geometric series."""
+    return (a * a + (b >> 1)) // b if b >= 1 else a
+
+
+# [model.packed.forms]
+# > reciprocal(c) is (2^(t + 1) + c) // (2 * c), with t = 30 + the number of binary digits of c - 1
+# > (0 has none).
+def reciprocal(c: int) -> int:
+    """2^t / c, rounded."""
+    return (2 ** (31 + (c - 1).bit_length()) + c) // (2 * c)
+
+
+class Packed(Payload):
+    """The payload of a packed file, symbol by symbol."""
+
+    # [model.packed.payload]
+    # > The payload has two lanes. It codes the tensors one after the other, names ascending as
+    # > bytes; for each one, in this order: the parameters, the exponents of rows, the exponents of
+    # > columns, the numbers. It must be a valid payload, [coder.end](#coder.end), of exactly these
+    # > symbols.
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data, 2)
+        self.scales = [scale_table(s) for s in range(18)]
+        self.bit_tables = [bit_table(b) for b in range(1, 9)]
+
+    # [model.packed.tables]
+    # > A symbol of a bit table is a number of b bits; its escape is refused.
+    def bits(self, b: int) -> int:
+        """A number of b bits."""
+        value = self.symbol(self.bit_tables[b - 1])
+        need(0 <= value < 2**b, "an escape among bits", "model.packed.tables")
+        return value
+
+    # [model.packed.exponents]
+    # > Every row has an exponent and every column has one, each from -64 to 63. They are coded as
+    # > steps: the exponent less the one before it, the first one less 0.
+    def exponents(self, count: int, scale: int) -> list[int]:
+        """Of rows, or of columns."""
+        exponents, last = [], 0
+        for _ in range(count):
+            last += self.symbol(self.scales[scale])
+            exponents.append(last)
+        fits = all(-64 <= exponent <= 63 for exponent in exponents)
+        need(fits, "an exponent", "model.packed.exponents")
+        return exponents
+
+    # [model.packed.numbers]
+    # > The number at row r and column c has the exponent e = clip(row exponent + column exponent,
+    # > 0, 63), l = max(0, (e - 16) >> 1) low bits, and the scale table e - 2 * l. A number v is
+    # > coded as the symbol v >> l with that table, and its low bits v mod 2^l.
+    # [model.packed.numbers]
+    # > In a run, first the symbols of all its numbers; then, as long as any has low bits left, for
+    # > each that has, in order: its next min(8, bits left) bits, most significant first, with the
+    # > bit table of so many bits.
+    def run(self, sums: list[int]) -> list[int]:
+        """Numbers, from the sums of their exponents."""
+        exponents = [clip(e, 0, 63) for e in sums]
+        left = [max(0, (e - 16) >> 1) for e in exponents]
+        values = [
+            self.symbol(self.scales[e - 2 * low]) for e, low in zip(exponents, left, strict=True)
+        ]
+        while any(left):
+            for i in [i for i, low in enumerate(left) if low]:
+                b = min(8, left[i])
+                values[i] = (values[i] << b) + self.bits(b)
+                left[i] -= b
+        return values
+
+    # [model.packed.grid]
+    # > A tensor of one axis has C = 16 columns, any other C = the product of all axes but the
+    # > first. Element i is in row i // C and column i % C; there are ceil(number of elements / C)
+    # > rows. At most 4194304 rows and 4194304 columns.
+    # [model.packed.parameters]
+    # > The parameters of a tensor: its form (a number of 3 bits, at most 5), the scale of row
+    # > steps, the scale of column steps (5 bits each, at most 17).
+    # [model.packed.numbers]
+    # > Numbers come in runs of max(1, 65536 // C) whole rows, the last run with what there is.
+    def numbers(self, shape: tuple[int, ...]) -> tuple[int, list[int]]:
+        """Form and numbers of a tensor."""
+        size = 1
+        for side in shape:
+            size *= side
+        c = size // shape[0] if len(shape) > 1 else 16
+        rows = ceil_div(size, c)
+        need(max(rows, c) <= 4194304, "rows or columns", "model.packed.grid")
+        form, row_scale, column_scale = self.bits(3), self.bits(5), self.bits(5)
+        need(form <= 5, f"form {form}", "model.packed.parameters")
+        need(max(row_scale, column_scale) <= 17, "scale of steps", "model.packed.parameters")
+        # [model.packed.forms]
+        # > For forms but 0 it has at most 1048576 elements (numbers of 16 bits, where it is coded
+        # > as such).
+        # [model.packed.forms]
+        # > Two axes or more, the first at most 64 |
+        need(form == 0 or size <= 1048576, "form of a large tensor", "model.packed.forms")
+        few = form != 4 or (len(shape) > 1 and shape[0] <= 64)
+        need(few, "form 4 of this shape", "model.packed.forms")
+        row = self.exponents(rows, row_scale)
+        column = self.exponents(c, column_scale)
+        values: list[int] = []
+        at_once = max(1, 65536 // c)
+        for r in range(0, rows, at_once):
+            sums = [a + b for a in row[r : r + at_once] for b in column]
+            values += self.run(sums[: size - r * c])
+        return form, values
+
+
+# [model.packed.forms]
+# > Every element of every tensor, and in form 4 every x, must be within its dtype (0 to 65535 for
+# > numbers of 16 bits).
+def need_within(values: list[int], lo: int, hi: int) -> None:
+    """Values within an interval."""
+    fits = lo <= min(values) and max(values) <= hi
+    need(fits, "an element outside its dtype", "model.packed.forms")
+
+
+# [model.packed.forms]
+# > | 0 | x = d | | 1, 2, 3 | sums: x[i] = x[i - 1] + d[i], with x[-1] = 0, is done once, twice,
+# > three times, each time with the result for d | | 4 | x[0] = d[0]; x[1] = x[0] + d[1]; then x[i]
+# > = d[i] + follows(x[i - 1], x[i - 2]).
+# [model.packed.forms]
+# > | 5 | x = reciprocal(d); every d is within [1, 2147483647] |
+def elements_of(form: int, d: list[int], slice_size: int, lo: int, hi: int) -> list[int]:
+    """The elements that numbers give; slice_size: elements of a slice along the first axis."""
+    x = list(d)
+    if form in (1, 2, 3):
+        for _ in range(form):
+            for i in range(slice_size, len(x)):
+                x[i] += x[i - slice_size]
+    elif form == 4:
+        for i in range(slice_size, len(x)):
+            a = x[i - slice_size]
+            need_within([a], lo, hi)
+            x[i] += a if i < 2 * slice_size else follows(a, x[i - 2 * slice_size])
+    elif form == 5:
+        within = all(1 <= value <= 2147483647 for value in x)
+        need(within, "the reciprocal of another number", "model.packed.forms")
+        x = [reciprocal(value) for value in x]
+    need_within(x, lo, hi)
+    return x
+
+
+def packed_tensor(payload: Packed, dtype: str, shape: tuple[int, ...]) -> Array:
+    """The next tensor, with its bytes as in a file that is not packed."""
+    # [model.packed.grid]
+    # > A `U8` tensor of one axis and an even number of elements is coded as half as many unsigned
+    # > numbers of 16 bits, little-endian, in place of its bytes. Any other is coded as its
+    # > elements.
+    pairs = dtype == "u8" and len(shape) == 1 and shape[0] % 2 == 0
+    form, d = payload.numbers((shape[0] // 2,) if pairs else shape)
+    lo, hi = (0, 65535) if pairs else INTERVALS[dtype]
+    x = elements_of(form, d, 1 if len(shape) == 1 else len(d) // shape[0], lo, hi)
+    size = 2 if pairs else BYTES[dtype]
+    data = b"".join(value.to_bytes(size, "little", signed=lo < 0) for value in x)
+    return Array(dtype, shape, data)
+
+
+# [model.packed]
+# > `__metadata__.packed` is then a string, itself JSON read as strictly as the header: an object of
+# > exactly `version`, which is 1, and `tensors`, which maps the name of each tensor to an object of
+# > exactly its `dtype` and `shape`, with the same rules as in the header. There are at most 32768
+# > of them. The header has one tensor beside `__metadata__`: `packed`, `U8`, of one axis, whose
+# > bytes are the payload.
+def read_packed(text: Any, stored: dict[str, Array]) -> dict[str, Array]:
+    """The tensors of a packed file, with their bytes as in one that is not."""
+    good = set(stored) == {"packed"} and stored["packed"].dtype == "u8"
+    need(good and len(stored["packed"].shape) == 1, "the tensor of a packed file", "model.packed")
+    need(type(text) is str, "`packed` is no string", "model.packed")
+    found = parse_json(text, "model.packed", **HEADER_NUMBERS)
+    need_fields(found, {"tensors", "version"}, "model.packed")
+    need(is_integer(found["version"], 1, 1), "version of packed tensors", "model.packed")
+    need(type(found["tensors"]) is dict, "packed tensors", "model.packed")
+    need(len(found["tensors"]) <= 32768, "number of packed tensors", "model.packed")
+    types = {}
+    for name, entry in found["tensors"].items():
+        need_fields(entry, {"dtype", "shape"}, "model.packed")
+        types[name] = need_type(name, entry)
+    data = stored["packed"].values
+    # [model.packed.size]
+    # > The tensors together have at most 268435456 bytes, and at most 256 for each byte of the
+    # > payload and 1048576 more.
+    total = sum(size for _, _, size in types.values())
+    fits = total <= min(268435456, 256 * len(data) + 1048576)
+    need(fits, "bytes of packed tensors", "model.packed.size")
+    try:
+        payload, tensors = Packed(data), {}
+        for name in sorted(types, key=lambda name: name.encode("utf-8")):
+            tensors[name] = packed_tensor(payload, *types[name][:2])
+        payload.end()
+    except PayloadError as error:
+        raise ModelError(f"packed: {error.message}", error.clause) from None
+    return tensors
+
+
 # [model.hash]
 # > The identity of a model is the SHA-256 of these bytes, and `sha256` must state it: the document
 # > in UTF-8; then for each tensor, names ascending as bytes: a line feed (0a), name, space, dtype
 # > as hashed ([term.types](#term.types)), space, shape as decimal numbers with `x` between, a line
-# > feed, and the bytes of the tensor as in the data.
+# > feed, and the bytes of the tensor as in the data of a file that is not packed.
 def model_hash(document: bytes, tensors: dict[str, Array]) -> bytes:
     """The SHA-256 of a model."""
     digest = hashlib.sha256(document)
@@ -1398,11 +1623,18 @@ def read_model(data: bytes) -> Model:
     # [model.header]
     # > Objects have exactly the fields below.
     metadata = header.pop("__metadata__", None)
-    need_fields(metadata, {"intnet", "sha256"}, "model.header")
+    # [model.header.sha256]
+    # > A file may be *packed*, [model.packed](#model.packed): then `__metadata__` has one field
+    # > more.
+    packed = type(metadata) is dict and "packed" in metadata
+    fields = {"intnet", "sha256", "packed"} if packed else {"intnet", "sha256"}
+    need_fields(metadata, fields, "model.header")
     need(type(metadata["intnet"]) is str, "no document", "model.header.intnet")
     need(type(metadata["sha256"]) is str, "no hash", "model.header.sha256")
     need_characters(metadata["intnet"], "model.header")
     raw = read_tensors(header, body)
+    if packed:
+        raw = read_packed(metadata["packed"], raw)
     sha256 = model_hash(metadata["intnet"].encode("utf-8"), raw)
     need(metadata["sha256"] == sha256.hex(), "the hash is another", "model.hash")
     document = read_document(metadata["intnet"])

@@ -31,6 +31,7 @@ VERBS = {
     "map": Verb("map", "bit_map"),
     "train": Verb("train", "train", extra=True),
     "convert": Verb("train", "convert"),
+    "pack": Verb("pack", "pack"),
     "certify": Verb("certify", "certify"),
     "conform": Verb("conform", "app"),
     "bench": Verb("bench", "app"),

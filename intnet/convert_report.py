@@ -41,12 +41,13 @@ def convert_file(
     dead_zone: float | None = None,
     *,
     gaussian_tables: bool = False,
+    plain: bool = False,
 ) -> Report:
     """Write the integer model of a checkpoint to `out`; report what integers cost.
 
     A float checkpoint needs `calibration`, a folder of pictures; an integer one gets tables fitted
     to them, and the report. dead_zone: its strength, by default the one trained with.
-    gaussian_tables: leave the tables plain Gaussians.
+    gaussian_tables: leave the tables plain Gaussians. plain: do not pack the tensors.
     Raises IntnetError for a checkpoint that is not ours or a bound that fails.
     """
     pictures = calibration_pictures(calibration) if calibration else []
@@ -62,7 +63,7 @@ def convert_file(
     if pictures and not gaussian_tables:
         say(f"fitting the tables to {len(pictures)} pictures")
         model = table_fit.fit(model, pictures, float(twin.dead_zone))
-    model_file.save(model, out)
+    model_file.save(model, out, plain=plain)
     say(f"wrote {out}, model {model.sha256[:16]}")
     report: Report = {
         "model": model.sha256,

@@ -5,6 +5,7 @@ each tensor in order of its name the line `name dtype shape` and its little-endi
 `model_frame` reads the header and the JSON; this file makes a model of them.
 Loading derives everything anew that safety rests on: the hash, every type, the overflow proof, the
 tables. A model that loads cannot make a kernel overflow or read out of bounds.
+A packed file has the tensors coded (`packed`); identity does not depend on that.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import architecture, files, model_frame, program_json, serial_context
+from intnet import (
+    architecture,
+    files,
+    model_frame,
+    packed,
+    packing,
+    program_json,
+    serial_context,
+)
 from intnet.architecture import HYPERPRIOR, Order
 from intnet.bounds import Bound, prove
 from intnet.errors import ModelError
@@ -31,8 +40,7 @@ from intnet.serial_context import Serial
 from intnet.shapes import Size, shapes
 
 FORMAT = 2  # the newest; a mean-scale hyperprior is format 1
-TENSOR_DTYPES = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "I32": np.int32}
-MAX_FILE = 2**28
+MAX_FILE = model_frame.MAX_FILE
 QUALITIES = 64
 MAX_INDEXED = 256  # tables of y where a program chooses among them
 Y_STRIDE, Z_STRIDE = 16, 64  # pixels per latent, per hyper-latent
@@ -153,14 +161,24 @@ def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
     return digest.hexdigest()
 
 
-def to_bytes(model: Model) -> bytes:
-    """The `.inm` file of a model, which is checked first as if it were loaded."""
+def to_bytes(model: Model, *, plain: bool = False) -> bytes:
+    """The `.inm` file of a model, which is checked first as if it were loaded.
+
+    plain: tensors as they are, for readers of the first version; twice the size, the same identity.
+    Raises ModelError, also for tensors that the format allows in a plain file alone.
+    """
     from safetensors.numpy import save as save_safetensors  # noqa: PLC0415  # reading needs it not
 
     check(model)
     document, tensors = content(model)
+    metadata = {"intnet": document, "sha256": model.sha256}
+    if not plain:
+        metadata[model_frame.PACKED], payload = packing.packed_file(tensors)
+        tensors = {model_frame.PACKED: payload}
     arrays = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
-    return reproducible(save_safetensors(arrays, {"intnet": document, "sha256": model.sha256}))
+    data = reproducible(save_safetensors(arrays, metadata))
+    model_frame.read(data)
+    return data
 
 
 def reproducible(data: bytes) -> bytes:
@@ -171,9 +189,9 @@ def reproducible(data: bytes) -> bytes:
     return len(padded).to_bytes(8, "little") + padded.encode() + data[start:]
 
 
-def save(model: Model, path: Path) -> None:
-    """Write the file whole or not at all. Raises OSError."""
-    files.write(path, to_bytes(model))
+def save(model: Model, path: Path, *, plain: bool = False) -> None:
+    """Write the file whole or not at all. plain: see `to_bytes`. Raises OSError, ModelError."""
+    files.write(path, to_bytes(model, plain=plain))
 
 
 def load(path: Path) -> Model:
@@ -201,12 +219,14 @@ def from_bytes(data: bytes) -> Model:
 
 
 def tensors_of(data: bytes, frame: model_frame.Frame) -> dict[str, Array]:
-    """Every tensor by name, copied; the last one ends with the file."""
-    got, size = len(data) - frame.start, model_frame.data_size(frame.entries)
-    require(got == size, f"model: {got} bytes of tensors, must be {size}")
+    """Every tensor by name, copied or unpacked; the data ends with the file."""
+    got = len(data) - frame.start
+    require(got == frame.size, f"model: {got} bytes of tensors, must be {frame.size}")
+    if frame.packed:
+        return packed.unpack(data[frame.start :], frame.entries)
     tensors: dict[str, Array] = {}
     for name, entry in frame.entries.items():
-        dtype = np.dtype(TENSOR_DTYPES[entry.dtype])
+        dtype = np.dtype(packed.TYPES[entry.dtype])
         raw = bytearray(data[frame.start + entry.begin : frame.start + entry.end])
         stored = np.frombuffer(raw, dtype.newbyteorder("<")).reshape(entry.shape)
         tensors[name] = stored.astype(dtype, copy=False)

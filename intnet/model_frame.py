@@ -3,6 +3,7 @@
 A `.inm` is a safetensors file. Its header is JSON that names the tensors and holds the document,
 JSON in a string. Whatever JSON readers disagree about is refused, so that every program that takes
 a file sees the same things in it. No tensor is read here, and neither NumPy nor numba is needed.
+A packed file holds one tensor, the payload of `packed`, and names in its metadata those within it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ from typing import Any, NamedTuple
 
 from intnet.errors import ModelError
 
+MAX_FILE = 2**28  # bytes of a file, and of the tensors of a packed one
 MAX_HEADER = 2**24
 MAX_NESTING = 100  # lists and objects inside one another, the document included
 MAX_AXES = 4
 SIZES = {"U8": 1, "I8": 1, "I16": 2, "I32": 4}  # bytes of an element
 START = 8  # bytes of the header's length
 HEX = re.compile(r"[0-9a-f]{64}")
+PACKED = "packed"  # key of the metadata, and the name of the payload
+PACKED_VERSION = 1
+MAX_TENSORS = 2**15  # in a payload
+EXPANSION, FREE_BYTES = 256, 2**20  # bytes of tensors for each byte of a payload, and for none
 
 
 class Entry(NamedTuple):
-    """A tensor: its bytes are [begin, end), counted from the end of the header."""
+    """A tensor: its bytes are [begin, end) of the data; if packed, of all tensors by name."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -34,12 +40,17 @@ class Entry(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A header: the document, the stated identity, the tensors, and where their bytes begin."""
+    """A header: the document, the stated identity, the tensors, and where the data begins.
+
+    size: bytes of the data. packed: whether it is a payload that the tensors are packed in.
+    """
 
     document: str
     sha256: str
     entries: dict[str, Entry]
     start: int
+    size: int
+    packed: bool
 
 
 def read(data: bytes) -> Frame:
@@ -51,7 +62,8 @@ def read(data: bytes) -> Frame:
     refuse_unless(len(data) >= start, f"header of {start - START} bytes, {len(data)} in the file")
     header = parse_header(data[START:start])
     metadata = header.pop("__metadata__", None)
-    exact_fields(metadata, {"intnet", "sha256"}, "__metadata__")
+    packed = type(metadata) is dict and PACKED in metadata
+    exact_fields(metadata, {"intnet", "sha256", *[PACKED] * packed}, "__metadata__")
     document, stated = metadata["intnet"], metadata["sha256"]
     refuse_unless(type(document) is str, f"intnet is {brief(document)}, must be a string")
     refuse_unless(
@@ -62,7 +74,11 @@ def read(data: bytes) -> Frame:
         refuse_surrogates(text, "header")
     entries = {name: entry_of(fields, f"tensor {name!r:.80}") for name, fields in header.items()}
     check_cover(entries)
-    return Frame(document, stated, entries, start)
+    size = data_size(entries)
+    if packed:
+        check_payload(entries)
+        entries = packed_entries(metadata[PACKED], size)
+    return Frame(document, stated, entries, start, size, packed)
 
 
 def header_size(data: bytes) -> int:
@@ -131,20 +147,64 @@ def exact_fields(value: Any, names: set[str], where: str) -> None:
 def entry_of(fields: Any, where: str) -> Entry:
     """One tensor of the header."""
     exact_fields(fields, {"dtype", "shape", "data_offsets"}, where)
-    dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
-    if type(dtype) is not str or dtype not in SIZES:
-        raise ModelError(f"model: {where}: dtype {brief(dtype)}, must be one of {list(SIZES)}")
-    check_integers(shape, f"{where}, shape")
+    dtype, shape, size = typed_shape(fields, where)
+    offsets = fields["data_offsets"]
     check_integers(offsets, f"{where}, data_offsets")
-    refuse_unless(1 <= len(shape) <= MAX_AXES, f"{where}: {len(shape)} axes, must be 1..{MAX_AXES}")
-    refuse_unless(min(shape) >= 1, f"{where}, shape: {shape}, sizes must be at least 1")
     if len(offsets) != 2:
         raise ModelError(f"model: {where}, data_offsets: {brief(offsets)}, must be two")
-    (begin, end), size = offsets, prod(shape) * SIZES[dtype]
+    begin, end = offsets
     refuse_unless(
         end - begin == size, f"{where}: {end - begin} bytes, {dtype} {shape} needs {size} bytes"
     )
     return Entry(dtype, tuple(shape), begin, end)
+
+
+def typed_shape(fields: Any, where: str) -> tuple[str, list[int], int]:
+    """dtype, shape and bytes of a tensor."""
+    dtype, shape = fields["dtype"], fields["shape"]
+    if type(dtype) is not str or dtype not in SIZES:
+        raise ModelError(f"model: {where}: dtype {brief(dtype)}, must be one of {list(SIZES)}")
+    check_integers(shape, f"{where}, shape")
+    refuse_unless(1 <= len(shape) <= MAX_AXES, f"{where}: {len(shape)} axes, must be 1..{MAX_AXES}")
+    refuse_unless(min(shape) >= 1, f"{where}, shape: {shape}, sizes must be at least 1")
+    return dtype, shape, prod(shape) * SIZES[dtype]
+
+
+def check_payload(entries: Mapping[str, Entry]) -> None:
+    """A packed file has one tensor of its own, bytes."""
+    names = sorted(entries)
+    if names != [PACKED]:
+        raise ModelError(f"model: tensors {brief(names)} in a packed file, must be {[PACKED]}")
+    kind = entries[PACKED].dtype, len(entries[PACKED].shape)
+    refuse_unless(kind == ("U8", 1), f"tensor {PACKED!r}: dtype, axes {kind}, must be ('U8', 1)")
+
+
+def packed_entries(text: Any, size: int) -> dict[str, Entry]:
+    """The tensors in a payload of so many bytes, names ascending, as if they lay in this order.
+
+    Raises ModelError, also for more bytes than such a payload may stand for.
+    """
+    refuse_unless(type(text) is str, f"{PACKED} is {brief(text)}, must be a string")
+    found = parse(text, PACKED, parse_int=digits, parse_float=digits)
+    exact_fields(found, {"tensors", "version"}, PACKED)
+    version, tensors = found["version"], found["tensors"]
+    if type(version) is not int or version != PACKED_VERSION:
+        raise ModelError(
+            f"model: {PACKED}: version {brief(version)}, this reader knows {PACKED_VERSION}"
+        )
+    refuse_unless(type(tensors) is dict, f"{PACKED}: tensors is no object")
+    refuse_unless(len(tensors) <= MAX_TENSORS, f"{len(tensors)} tensors, at most {MAX_TENSORS}")
+    entries, at = {}, 0
+    for name in sorted(tensors):
+        where = f"packed tensor {name!r:.80}"
+        refuse_surrogates(name, PACKED)
+        exact_fields(tensors[name], {"dtype", "shape"}, where)
+        dtype, shape, bytes_ = typed_shape(tensors[name], where)
+        entries[name] = Entry(dtype, tuple(shape), at, at + bytes_)
+        at += bytes_
+    most = min(MAX_FILE, EXPANSION * size + FREE_BYTES)
+    refuse_unless(at <= most, f"{at} bytes of tensors in a payload of {size}, at most {most}")
+    return entries
 
 
 def check_integers(values: Any, where: str) -> None:

@@ -24,11 +24,17 @@ DENSITY = {
 
 @dataclass(frozen=True)
 class ModelHeader:
-    """Stated identity, the JSON document, and the shape of every tensor."""
+    """Stated identity, the JSON document, and the shape of every tensor.
+
+    tensor_bytes: of all tensors. stored_bytes: those that they take in the file; fewer if packed.
+    """
 
     sha256: str
     document: Mapping[str, Any]
     shapes: Mapping[str, list[int]]
+    tensor_bytes: int
+    stored_bytes: int
+    packed: bool
 
     @property
     def model_id(self) -> bytes:
@@ -40,6 +46,14 @@ class ModelHeader:
         """Free metadata: name, licence, recipe."""
         found = self.document.get("metadata")
         return found if isinstance(found, dict) else {}
+
+    @property
+    def bits_per_weight(self) -> float | None:
+        """Bits stored, of all tensors, for each element of a weight; None without weights."""
+        weights = sum(
+            prod(shape) for name, shape in self.shapes.items() if name.endswith("/weight")
+        )
+        return round(8 * self.stored_bytes / weights, 3) if weights else None
 
     @property
     def name(self) -> str:
@@ -71,7 +85,8 @@ def parse(data: bytes, name: str = "") -> ModelHeader:
     except ModelError as error:
         raise ModelError(f"{name}: {error}" if name else str(error)) from None
     shapes = {key: list(entry.shape) for key, entry in frame.entries.items()}
-    return ModelHeader(frame.sha256, document, shapes)
+    tensors = model_frame.data_size(frame.entries)
+    return ModelHeader(frame.sha256, document, shapes, tensors, frame.size, frame.packed)
 
 
 def programs(header: ModelHeader) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ def changed(name: str, *ops: Op, outputs: tuple[str, ...] | None = None) -> Mode
     old = GOOD.programs[name]
     program = Program(name, old.inputs, ops, outputs or old.outputs)
     model = dataclasses.replace(GOOD, programs={**GOOD.programs, name: program})
-    return model_file.from_bytes(model_file.to_bytes(model))
+    return model_file.from_bytes(model_file.to_bytes(model, plain=True))
 
 
 def before(name: str, *ops: Op) -> Model:
@@ -174,6 +174,6 @@ def test_hyper_latents_beyond_symbols(backend: str) -> None:
         "prior": dataclasses.replace(prior, inputs=(wide,)),
     }
     model = dataclasses.replace(GOOD, programs=programs)
-    model = model_file.from_bytes(model_file.to_bytes(model))
+    model = model_file.from_bytes(model_file.to_bytes(model, plain=True))
     with pytest.raises(ModelError, match=r"z: .*must be in -32768\.\.32767"):
         codec.encode(np.full((64, 64, 3), 255, np.uint8), model, backend=backend)

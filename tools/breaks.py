@@ -18,7 +18,7 @@ class Break(NamedTuple):
 
 NUMPY, RESHAPE = "intnet/backends/numpy_reference.py", "intnet/backends/reshape.py"
 CODER, TABLES = "rangecoder/reference.py", "rangecoder/tables.py"
-LATENTS = "intnet/latents.py"
+LATENTS, PACKED = "intnet/latents.py", "intnet/packed.py"
 DECODER, CHECK = "conformance/reference_decoder.py", "conformance/check_reference.py"
 
 OURS = (
@@ -52,6 +52,12 @@ OURS = (
     ("cdf big-endian", "table.bytes", TABLES,
      'dtype="<u2", count=sum_n', 'dtype=">u2", count=sum_n'),
     ("carry lost", "coder.word", CODER, "words[i] += 1", "words[i] += 0"),
+    ("narrow tables", "model.packed.tables", PACKED,
+     "2**46 // (2**scale + 16 * k * k) ** 2", "2**46 // (2**scale + 17 * k * k) ** 2"),
+    ("low bits in reverse", "model.packed.numbers", PACKED,
+     "self.low(bits)", "self.low(bits) % 2"),
+    ("a reciprocal rounded down", "model.packed.forms", PACKED,
+     "<< RECIPROCAL_BITS + bits) + c) //", "<< RECIPROCAL_BITS + bits)) //"),
     ("lanes in reverse", "coder.lanes", CODER,
      "enumerate(split(data, lanes))", "enumerate(split(data, lanes)[::-1])"),
     ("escape below one too high", "coder.escape", CODER,
@@ -81,6 +87,16 @@ OURS = (
      "return -(-side // stride)", "return side // stride + 1"),
 )  # fmt: skip
 REFERENCE = (
+    ("exponents without end", "model.packed.exponents", DECODER,
+     "all(-64 <= exponent <= 63 ", "all(-64 <= exponent "),
+    ("sizes of packed tensors unchecked", "model.packed.size", DECODER,
+     "fits = total <= min(268435456, 256 * len(data) + 1048576)", "fits = True"),
+    ("packed rows of 8", "model.packed.numbers", DECODER,
+     "if len(shape) > 1 else 16", "if len(shape) > 1 else 8"),
+    ("packed bytes one by one", "model.packed.payload", DECODER,
+     "and shape[0] % 2 == 0", "and shape[0] % 2 == 3"),
+    ("series without rounding", "model.packed.forms", DECODER,
+     "(a * a + (b >> 1)) // b if", "(a * a) // b if"),
     ("ties rounded down", "arith.round-shift", DECODER,
      "return (a + (1 << (s - 1))) >> s", "return (a + (1 << (s - 1)) - 1) >> s"),
     ("clip one below its end", "arith.clip", DECODER,

@@ -47,7 +47,7 @@ ARRAYS = (
 
 
 def make(kept: dict[str, bytes], kodak: Path | None) -> dict[str, bytes]:
-    """Every file of the folder by its path. kept, kodak: see `real`."""
+    """Every file of the folder by its path. kept, kodak: see `real` and `streams`."""
     classes: dict[str, list[Json]] = {
         "arith": arith.vectors(), "op": ops.vectors(), "signal_range": signal_range.vectors(),
         "stress": stress.vectors(), "tables": coder.tables(),
@@ -57,9 +57,9 @@ def make(kept: dict[str, bytes], kodak: Path | None) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     faults = {**bad_streams.faults(), **tiles.faults(), **tiles.chunk_faults()}
     faults |= families.stream_faults()
-    bad = bad_models.faults(model_file.to_bytes(streams.model("minimal")))
+    bad = bad_models.faults(model_file.to_bytes(streams.model("minimal"), plain=True))
     with_files = (
-        streams.models(bad | families.model_faults()), streams.streams(), tiles.valid(),
+        streams.models(bad | families.model_faults(), kept), streams.streams(), tiles.valid(),
         families.valid(), real.real(kodak, kept),
         bad_streams.invalid_streams(faults),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Pin what a file decodes to, forever: adds a line to tests/golden.jsonl, and changes none.
 
     python tools/pin_golden.py conformance/vectors/v1/stream/alpha.inic --model tiny
-    python tools/pin_golden.py conformance/vectors/v1/model/tiny.inm
+    python tools/pin_golden.py conformance/vectors/v1/model/packed.inm
     python tools/pin_golden.py conformance/vectors/v1/model/tiny.inm --tables
 
 To be run for every new version of streams, models or tables, with files that a release wrote. Both
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import rangecoder
-from intnet import codec, container, model_file
+from intnet import codec, container, model_file, model_frame
 from intnet.limits import NO_LIMITS
 from rangecoder.tables import VERSION
 
@@ -28,6 +28,7 @@ Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden.jsonl"
 BACKENDS = ("numpy", "numba")
+PACKED = f"model {model_file.FORMAT}, packed {model_frame.PACKED_VERSION}"
 
 
 def lines(path: Path = GOLDEN) -> list[Json]:
@@ -39,7 +40,7 @@ def versions_read() -> set[str]:
     """What this version of intnet reads."""
     minors = range(container.MINOR_TILED + 1)
     streams = {f"stream {container.MAJOR}.{minor}" for minor in minors}
-    models = {f"model {version + 1}" for version in range(model_file.FORMAT)}
+    models = {*(f"model {version + 1}" for version in range(model_file.FORMAT)), PACKED}
     return {*streams, "stream 1.2 with chunks", *models, f"tables {VERSION}"}
 
 
@@ -63,7 +64,9 @@ def numbers(tables: rangecoder.Tables) -> bytes:
 def version_of(data: bytes, *, tables: bool) -> str:
     """Of a stream or a model by its bytes."""
     if data[:6] != container.MAGIC:
-        return f"tables {VERSION}" if tables else f"model {model_file.from_bytes(data).format}"
+        packed = model_frame.read(data).packed
+        whole = PACKED if packed else f"model {model_file.from_bytes(data).format}"
+        return f"tables {VERSION}" if tables else whole
     header = container.unpack(data).header
     return f"stream {container.MAJOR}.{header.minor}{' with chunks' if header.chunks else ''}"
 

@@ -23,7 +23,8 @@ def info(
     """Say what a stream or a model is; nothing is decoded or proved.
 
     Of a stream: size, quality, model, bits per pixel, tiles, bytes of alpha, ICC profile and EXIF.
-    Of a model: identity, family, programs with their operations and kMAC per pixel, metadata.
+    Of a model: identity, bytes of its tensors as they are and as stored, bits stored per weight
+    (all tensors counted), family, programs with their operations and kMAC per pixel, metadata.
 
     \b
     intnet info photo.inic
@@ -95,6 +96,10 @@ def of_model(data: bytes, name: str) -> dict[str, Any]:
         "sha256": header.sha256,
         "bytes": len(data),
         "family": model_header.title(header),
+        "packed": header.packed,
+        "tensor_bytes": header.tensor_bytes,
+        "stored_bytes": header.stored_bytes,
+        "bits_per_weight": header.bits_per_weight,
         "programs": model_header.programs(header),
         "metadata": dict(header.metadata),
     }

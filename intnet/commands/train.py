@@ -62,6 +62,9 @@ def convert(
     gaussian_tables: Annotated[
         bool, typer.Option("--gaussian-tables", help="Do not fit the tables to the pictures.")
     ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Do not pack the weights: twice the size.")
+    ] = False,
     as_json: common.Json = False,
 ) -> None:
     """Convert a checkpoint of `intnet train` to an integer model.
@@ -69,7 +72,7 @@ def convert(
     Needs the extra `train` (PyTorch). Every accumulator is proved not to overflow, or nothing is
     written. A float checkpoint needs --calibration; one of `--stage integer` does without. With
     pictures the tables of the range coder are fitted to them, and integers are set beside floats:
-    signal-to-noise per layer, rate and PSNR.
+    signal-to-noise per layer, rate and PSNR. Tensors are packed, see `intnet pack`.
 
     \b
     intnet convert out/int.safetensors -o photo.inm --calibration pictures/
@@ -80,7 +83,7 @@ def convert(
     label = name or output.stem
     report = call(
         checkpoint, output, calibration, label, common.say, licence, dead_zone,
-        gaussian_tables=gaussian_tables,
+        gaussian_tables=gaussian_tables, plain=plain,
     )  # fmt: skip
     if as_json:
         common.print_json(report)

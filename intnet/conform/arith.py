@@ -18,6 +18,7 @@ import rangecoder.reference
 from intnet import (
     backends,
     model_file,
+    packed,
     planes,
     program_json,
     serial_context,
@@ -174,6 +175,16 @@ def serial_groups(height: int, width: int, slope: int) -> str:
     return str([np.stack(front, 1).tolist() for front in fronts])
 
 
+def follows(a: int, b: int) -> int:
+    """As form 4 of packed tensors has it."""
+    return int(packed.expected(np.array([[b], [a]], np.int64))[0])
+
+
+def reciprocal(c: int) -> int:
+    """As form 5 of packed tensors has it."""
+    return int(packed.reciprocal(np.array([c], np.int64))[0])
+
+
 OF_BACKENDS: dict[str, Callable[..., int]] = {
     "floor_shift": on_int64(floor_shift),
     "floor_div": on_int64(floor_div),
@@ -198,4 +209,8 @@ ALIKE: dict[str, Callable[..., int | str]] = {  # all backends have these from o
     "length": lambda n: layout.length(n).hex(" "),
     "crc32": lambda text: f"{zlib.crc32(text.encode()):08x}",
     "luma": luma,
+    "scale_cdf": lambda scale, j: packed.scale_cdf(scale)[j],
+    "bits_cdf": lambda bits, j: packed.bits_cdf(bits)[j],
+    "follows": follows,
+    "reciprocal": reciprocal,
 }

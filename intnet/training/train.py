@@ -36,6 +36,7 @@ from intnet.training.models import (
 from intnet.training.optimisers import Optimisers
 from intnet.training.plot import draw_log
 from intnet.training.quantise import integer_twin
+from intnet.training.weight_rate import bits_per_weight
 
 EMA_DECAY = 0.999
 REFERENCE_LAMBDA = 0.018
@@ -68,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--hard-rate", action="store_true",
                    help="count the rate of symbols, not of noisy latents (last stage)")  # fmt: skip
+    p.add_argument("--weight-rate", type=float, default=0.0, metavar="LAMBDA",
+                   help="integer stage: add LAMBDA * bits per weight to the loss, for a smaller "
+                        "model file; 0.01 is a gentle start")  # fmt: skip
     p.add_argument("--log-every", type=int, default=100, help="steps per line of the log")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -97,6 +101,8 @@ class Trainer:
         self.args = args
         if args.crop % 64:
             raise SystemExit(f"--crop {args.crop}: must be a multiple of 64")
+        if args.weight_rate and args.stage != "integer":
+            raise SystemExit("--weight-rate: needs --stage integer")
         if args.threads:
             torch.set_num_threads(args.threads)
         torch.manual_seed(args.seed)
@@ -163,7 +169,12 @@ class Trainer:
         mse = (out.x_hat - x).square().mean((1, 2, 3))
         lam = rate_lambda(quality)
         loss = ((bpp + lam * 255**2 * mse) * (REFERENCE_LAMBDA / lam).sqrt()).mean()
-        return loss, {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse.mean().item()}
+        numbers = {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse.mean().item()}
+        if self.args.weight_rate:
+            rate = bits_per_weight(self.model)
+            loss = loss + self.args.weight_rate * rate
+            numbers["bits_per_weight"] = rate.item()
+        return loss, numbers
 
     def train_step(self, batch: Any, fraction: float) -> dict[str, float]:
         """One batch, one step of every optimiser, one step of the average."""

@@ -58,8 +58,8 @@ ABOUT = {
         "A model file; its content hash and proof (program, op, channel, quantity, bound).",
         ("model",),
         "Files: tools/vectors/tiny_model.py, minimal_model.py, wide_model.py, family_models.py, "
-        "bad_models.py, families.py; "
-        "photo.inm: a copy of intnet/models/photo.inm. Hash and bounds: intnet/model_file.py.",
+        "bad_models.py, families.py, packed_models.py; photo.inm: that of intnet/models, not "
+        "packed. Hash and bounds: intnet/model_file.py.",
     ),
     "prior": About(
         "Hyper-latents; mean and index, and the table of each symbol by quality.",

@@ -119,6 +119,7 @@ def vectors() -> list[Json]:
         *of_coding(),
         *of_orders(),
         *of_decoding(),
+        *of_packing(),
     ]
 
 
@@ -283,4 +284,47 @@ def of_decoding() -> list[Json]:
         vector("dequantise", dequantised, "Ties, both clips, products beyond 32 bits.",
                dequantise, latents),
         vector("luma", grey, "All remainders by 4, and the ends.", luma, product(level, repeat=3)),
+    ]  # fmt: skip
+
+
+def scale_cdf(scale: int, j: int) -> int:
+    """A distribution whose deviation squared is 2**scale / 16, shared out."""
+    weights = [
+        floor(Fraction(2**38, (Fraction(2**scale, 16) + k * k) ** 2)) for k in range(-128, 128)
+    ]
+    return j + floor(Fraction((2**16 - 257) * sum(weights[:j]), sum(weights))) if j < 257 else 2**16
+
+
+def bits_cdf(bits: int, j: int) -> int:
+    """All alike, one count left."""
+    return floor(Fraction(j * (2**16 - 1), 2**bits)) if j <= 2**bits else 2**16
+
+
+def follows(a: int, b: int) -> int:
+    """The next of a geometric series; an integer half, so floors both times."""
+    return floor(Fraction(a * a + floor(Fraction(b, 2)), b)) if b > 0 else a
+
+
+def reciprocal(c: int) -> int:
+    """2**t / c, where t is the least that makes it 2**30 before rounding."""
+    t = next(t for t in range(30, 64) if Fraction(2**t, c) >= 2**30)
+    return nearest(Fraction(2**t, c))
+
+
+def of_packing() -> list[Json]:
+    """Tables of packed tensors, and what their forms compute."""
+    tables, forms = "model.packed.tables", "model.packed.forms"
+    places = (0, 1, 64, 120, 127, 128, 129, 130, 136, 255, 256, 257)
+    series = [(a, b) for a in (0, 1, -1, 7, -8, 1000, *S32) for b in (-5, 0, 1, 2, 3, 999, S32[1])]
+    divisors = sorted(
+        {2**k + d for k in range(31) for d in (-1, 0, 1)} - {0} | {3, 5, 1000, S32[1]}
+    )
+    return [
+        vector("scale-cdf", tables, "Both ends and around zero of every scale.", scale_cdf,
+               product(range(18), places)),
+        vector("bits-cdf", tables, "Ends of every table.", bits_cdf,
+               [(b, j) for b in range(1, 9) for j in sorted({0, 1, 2**b - 1, 2**b, 2**b + 1})]),
+        vector("follows", forms, "Ends of 32 bits; nothing to divide by.", follows, series),
+        vector("reciprocal", forms, "Powers of two and beside them.", reciprocal,
+               [(c,) for c in divisors]),
     ]  # fmt: skip

@@ -116,7 +116,7 @@ def stream_faults() -> dict[str, bad_streams.Bad]:
 
 def model_faults() -> dict[str, Bad]:
     """Files with one fault each, of models of one latent."""
-    files = {name: model_file.to_bytes(found) for name, found in smallest()}
+    files = {name: model_file.to_bytes(found, plain=True) for name, found in smallest()}
     return {**of_order(files), **of_format(files), **of_context(files)}
 
 

@@ -44,7 +44,7 @@ def real(kodak: Path | None, kept: Mapping[str, bytes]) -> Iterator[Made]:
 
     Raises FileNotFoundError where a stream is neither kept nor can be made.
     """
-    data = kept.get(MODEL) or shipped.path_of().read_bytes()
+    data = kept.get(MODEL) or model_file.to_bytes(model_file.load(shipped.path_of()), plain=True)
     model = model_file.from_bytes(data)
     yield model_vector("photo", model, data)
     for name, crop in CROPS.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,15 @@ import rangecoder
 from intnet import codec, container, latents, model_file, networks, tile_coding
 from intnet.conform.arrays import described, expand, lcg
 from intnet.model_file import QUALITIES, Model, certify
-from vectors import bad_models, definition, family_models, minimal_model, tiny_model, wide_model
+from vectors import (
+    bad_models,
+    definition,
+    family_models,
+    minimal_model,
+    packed_models,
+    tiny_model,
+    wide_model,
+)
 from vectors.building import array
 
 Json = dict[str, Any]
@@ -39,11 +47,15 @@ def picture(height: int, width: int, channels: int) -> codec.Pixels:
     return np.clip(np.stack(planes, -1) + noise, 0, 255).astype(np.uint8)
 
 
-def models(faults: dict[str, bad_models.Bad]) -> Iterator[Made]:
-    """Valid files, and the damaged ones."""
+def models(faults: dict[str, bad_models.Bad], kept: Mapping[str, bytes]) -> Iterator[Made]:
+    """Valid files, and the damaged ones. kept: files by path; one of our packing stays as it is."""
     for name in MODELS:
-        yield model_vector(name, model(name), model_file.to_bytes(model(name)))
-    for name, bad in faults.items():
+        yield model_vector(name, model(name), model_file.to_bytes(model(name), plain=True))
+    tiny, minimal = model("tiny"), model("minimal")
+    ours = kept.get("model/packed.inm") or model_file.to_bytes(tiny)
+    yield model_vector("packed", tiny, ours, "model.packed.payload")
+    yield model_vector("packed-odd", minimal, packed_models.odd(minimal), "model.packed.numbers")
+    for name, bad in (faults | packed_models.faults(minimal)).items():
         path = f"model/invalid/{name}.inm"
         yield {
             "id": f"model/invalid/{name}", "class": "model", "clause": bad.clause,
@@ -52,12 +64,14 @@ def models(faults: dict[str, bad_models.Bad]) -> Iterator[Made]:
         }, path, bad.data  # fmt: skip
 
 
-def model_vector(name: str, loaded: Model, data: bytes) -> Made:
+def model_vector(
+    name: str, loaded: Model, data: bytes, clause: str = "model.hash"
+) -> Made:  # fmt: skip
     """A valid file with its hash and its proof."""
     bounds = [[p, b.op, b.channel, b.quantity, b.bound]
               for p, found in certify(loaded).items() for b in found]  # fmt: skip
     path = f"model/{name}.inm"
-    return {"id": f"model/{name}", "class": "model", "clause": "model.hash",
+    return {"id": f"model/{name}", "class": "model", "clause": clause,
             "comment": "Loads; see `bounds`.", "model": path, "result": "valid",
             "expected": {"sha256": loaded.sha256, "bounds": bounds}}, path, data  # fmt: skip
 

@@ -9,8 +9,9 @@ import numpy as np
 from vectors.family_models import FAMILIES
 
 from fuzzing import models
+from fuzzing.edits import edited
 from fuzzing.target.outcome import LIMITS, VECTORS, WrongAnswerError, refusal
-from intnet import codec, model_file
+from intnet import codec, model_file, model_frame
 from intnet.errors import ModelError
 from intnet.model_file import Model
 
@@ -21,16 +22,19 @@ class ModelTarget:
     """`model_file.from_bytes`, then a picture and back."""
 
     def __init__(self) -> None:
-        names = "minimal", "tiny", *FAMILIES
+        names = "minimal", "packed-odd", "tiny", "packed", *FAMILIES  # two of them packed, too
         paths = [VECTORS / "model" / f"{name}.inm" for name in names]
         self.bases = [path.read_bytes() for path in paths]
         self.ids = {model_file.from_bytes(data).sha256 for data in self.bases}
         self.picture = Random(1).randbytes(20 * 33 * 3)
 
     def mutated(self, rng: Random) -> tuple[bytes, bool]:
-        """A model file, the smallest one rather than a larger one."""
+        """A model file, a small one rather than a larger one; a packed one as bytes alone."""
         smallest, *others = self.bases
-        return models.mutated(rng, smallest if rng.random() < 0.6 else rng.choice(others))
+        base = smallest if rng.random() < 0.4 else rng.choice(others)
+        if model_frame.read(base).packed:
+            return edited(rng, base), False
+        return models.mutated(rng, base)
 
     def run(self, data: bytes, *, remade: bool, compare: bool) -> str:
         """A model that codes a picture, or a ModelError."""
