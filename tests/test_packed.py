@@ -74,7 +74,7 @@ def test_tensors_come_back(data: Any) -> None:
     sys.path.insert(0, str(ROOT / "conformance"))
     import reference_decoder as ref  # noqa: PLC0415  # not a package
 
-    reader = ref.Payload(payload)
+    reader = ref.Packed(payload)
     for _, x in sorted(tensors.items()):
         dtype = ref.IN_SAFETENSORS[packing.NAMES[x.dtype]]
         made = ref.packed_tensor(reader, dtype, x.shape)
