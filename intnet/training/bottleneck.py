@@ -101,9 +101,14 @@ class EntropyBottleneck(WithTables):
 
     def bits(self, values: Tensor) -> Tensor:
         """Bits of each value (n, channels, ...) integrated over a unit bin."""
-        channels_first = values.transpose(0, 1)
-        v = channels_first.flatten(1).unsqueeze(1)
-        lower, upper = self.logits(v - 0.5), self.logits(v + 0.5)
+        return self.bits_between(values - 0.5, values + 0.5)
+
+    def bits_between(self, start: Tensor, end: Tensor) -> Tensor:
+        """Bits of each interval from start to end (n, channels, ...)."""
+        channels_first = start.transpose(0, 1)
+        lower, upper = (
+            self.logits(v.transpose(0, 1).flatten(1).unsqueeze(1)) for v in (start, end)
+        )
         # in the upper tail both sigmoids round to 1: take the difference on the other side
         sign = -torch.sign(lower + upper).detach()
         p = (torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).abs()

@@ -83,7 +83,7 @@ def nlpd(x_hat: Tensor, x: Tensor) -> Tensor:
     """
     levels = zip(normalised_pyramid(x_hat), normalised_pyramid(x), strict=True)
     squares = torch.stack([(a - b).square().mean((2, 3)) for a, b in levels])
-    return lower_bound(squares, 1e-12).sqrt().mean((0, 2))
+    return lower_bound(squares, 1e-24).sqrt().mean((0, 2))
 
 
 def normalised_pyramid(x: Tensor) -> list[Tensor]:
