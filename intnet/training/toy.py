@@ -16,15 +16,14 @@ import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from intnet.training.bottleneck import EntropyBottleneck
-from intnet.training.layers import Conv, conv_at
+from intnet.training.layers import Conv
 from intnet.training.optimisers import MATRICES, Optimisers
-from intnet.training.toy_report import write_report
+from intnet.training.toy_report import Point, write_report
 from intnet.training.toy_sources import SOURCES, Source
 from intnet.training.train import append, schedule
 
@@ -32,22 +31,6 @@ WIDTH, BATCH, STEPS, RATE = 64, 128, 2000, 0.01
 SHARPNESS = (1.0, 10.0)  # of soft rounding, at first and from 80 % of the steps on
 GAIN, LATENT_SPAN = 8.0, 8.0  # about 16 symbols for each latent at first
 MEASURED = 100_000
-
-
-class Point(NamedTuple):
-    """What a codec reached: bits, distortion, and the optimum of bits + lambda * distortion."""
-
-    source: str
-    lmbda: float
-    bits: float
-    distortion: float
-    optimum: float
-    seconds: float
-
-    @property
-    def excess(self) -> float:
-        """Percent above the optimum."""
-        return 100 * ((self.bits + self.lmbda * self.distortion) / self.optimum - 1)
 
 
 def soft_round(x: Tensor, sharpness: float) -> Tensor:
@@ -130,7 +113,7 @@ def point(name: str, lmbda: float, steps: int = STEPS, kind: str = "muon", seed:
     source, started = SOURCES[name], time.monotonic()
     bits, distortion = measure(train(source, lmbda, steps, kind, seed), source)
     seconds = round(time.monotonic() - started, 1)
-    return Point(name, lmbda, bits, distortion, source.optimum(lmbda), seconds)
+    return Point(name, lmbda, bits, distortion, seconds)
 
 
 def points(names: Iterable[str], steps: int, kind: str, log: Path) -> list[Point]:
@@ -168,7 +151,7 @@ def main(argv: list[str] | None = None) -> None:
             f"optimum {one.optimum:.4f}  {one.excess:+.2f} %  {one.seconds:.0f} s"
         )
     if args.out:
-        write_report(args.out, found)
+        write_report(args.out, found, args.steps)
 
 
 if __name__ == "__main__":

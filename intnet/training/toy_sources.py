@@ -23,7 +23,7 @@ class Source:
     """Samples (n, dimensions) and what codecs of it may reach.
 
     span: the box |x| < span has most samples. mean: distortion is the mean squared error over
-    dimensions, not the sum. optimum: lambda to the least R + lambda D, R in bits.
+    dimensions, not the sum. optimum: lambda to the bits and distortion of the best codec.
     """
 
     sample: Callable[[int], Tensor]
@@ -32,7 +32,7 @@ class Source:
     span: float
     mean: bool
     lambdas: tuple[float, ...]
-    optimum: Callable[[float], float]
+    optimum: Callable[[float], tuple[float, float]]
 
     def distortion(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """(n,) of samples (n, dimensions)."""
@@ -68,14 +68,21 @@ def sawbridge_entropy(distortion: float) -> float:
     return -sum(p * math.log2(p) for p in lengths if p > 0)
 
 
-def sawbridge_optimum(lmbda: float) -> float:
-    """Least R + lambda D; the corners of the curve, of n equal cells, are its convex hull."""
-    return min(math.log2(n) + lmbda / (6 * n) for n in range(1, MOST_CELLS))
+def sawbridge_optimum(lmbda: float) -> tuple[float, float]:
+    """Bits and distortion; the corners of the curve, of n equal cells, are its convex hull."""
+    corners = [(math.log2(n), 1 / (6 * n)) for n in range(1, MOST_CELLS)]
+    return min(corners, key=lambda corner: corner[0] + lmbda * corner[1])
 
 
-# R + lambda D of shared/reference/literature.md, section 4.4
-LAPLACE = {0.3: 0.5906, 1.0: 1.4566, 3.0: 2.3358, 10.0: 3.2483, 30.0: 4.0541}
-BANANA = {0.3: 2.121, 1.0: 3.181, 3.0: 4.377, 10.0: 6.248, 30.0: 7.895}
+# lambda: (bits, distortion) that minimise bits + lambda * distortion
+LAPLACE = {
+    0.3: (0.0396, 1.8365), 1.0: (0.6480, 0.8086), 3.0: (1.5559, 0.2599), 10.0: (2.5077, 0.0741),
+    30.0: (3.3237, 0.02435),
+}  # fmt: skip
+BANANA = {
+    0.3: (1.222, 2.997), 1.0: (2.258, 0.923), 3.0: (3.065, 0.437), 10.0: (4.802, 0.1446),
+    30.0: (6.442, 0.0484),
+}  # fmt: skip
 # about 6 n / ln 2, where n = 2, 4, 8, 16 cells are best: 1, 2, 3, 4 bits
 SAWBRIDGE = (16.0, 35.0, 70.0, 140.0)
 
