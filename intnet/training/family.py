@@ -11,7 +11,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +84,7 @@ class FactorizedPrior(nn.Module):
             deconv(m, n), gdn(n, inverse=True), deconv(n, n), gdn(n, inverse=True),
             deconv(n, n), gdn(n, inverse=True), deconv(n, 3),
         )  # fmt: skip
+        nn.init.constant_(cast(Tensor, self.g_s[6].bias), 0.5)  # start grey
 
     @property
     def noisy(self) -> bool:

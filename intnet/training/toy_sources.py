@@ -61,9 +61,13 @@ def sawbridge(count: int) -> Tensor:
 
 
 def sawbridge_entropy(distortion: float) -> float:
-    """The least bits at a distortion within (0, 1/6]: k cells of equal length and a remainder."""
-    k = math.floor(1 / (6 * distortion) + 1e-9)
+    """The least bits at a distortion above 0: k cells of equal length and a remainder.
+
+    From a distortion of 1/6 on there is one cell, and nothing to say.
+    """
+    k = max(1, math.floor(1 / (6 * distortion) + 1e-9))
     length = (1 + math.sqrt(max(0.0, (6 * distortion * (k + 1) - 1) / k))) / (k + 1)
+    length = min(1.0, length)
     lengths = [length] * k + [max(0.0, 1 - k * length)]
     return -sum(p * math.log2(p) for p in lengths if p > 0)
 
