@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 MINUTES := 10
 
-.PHONY: help demo test test-slow test-bounds check docs wheel-check vectors bench fuzz simd-arm simd-vnni \
+.PHONY: help demo test test-slow test-toy test-bounds check docs wheel-check vectors bench fuzz simd-arm simd-vnni \
   conform-arches conform-here break-conformance clean
 .DELETE_ON_ERROR:
 
@@ -15,6 +15,7 @@ help:
 	@echo "make demo       encode and decode a photograph, write out/demo.png"
 	@echo "make test       the tests (installs torch, once)"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-toy   the trainer on sources whose optima are known (minutes)"
 	@echo "make test-bounds  tests of kernels and coder, every index of a compiled loop checked"
 	@echo "make fuzz MINUTES=n  mutated streams, models, payloads, checkpoints; findings in out/fuzz"
 	@echo "make check      ruff, mypy, tests"
@@ -37,6 +38,9 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+test-toy: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow tests/test_toy.py
 
 # In a cache of its own: compiled code does not say whether it checks.
 BOUNDED := backends latents robustness codec strips context limits detection tiles region chunks \

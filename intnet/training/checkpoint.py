@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,20 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(found, dict):
         raise ValueError(f"{path}: its 'intnet' metadata are no object")  # noqa: TRY004  # a bad file is a ValueError throughout
     return tensors, found
+
+
+def check_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless names, dtypes and shapes are those wanted, and all values finite."""
+    if weights.keys() != wanted.keys():
+        name = min(weights.keys() ^ wanted.keys())
+        there = "is there, must not be" if name in weights else "is missing"
+        raise ValueError(f"tensor {reprlib.repr(name)} {there}")
+    for name, tensor in wanted.items():
+        got, want = ((x.dtype, tuple(x.shape)) for x in (weights[name], tensor))
+        if got != want:
+            raise ValueError(f"tensor {name!r}: {got}, must be {want}")
+        if not weights[name].isfinite().all():
+            raise ValueError(f"tensor {name!r}: a value that is not finite")
 
 
 def save_resume(path: Path, state: Mapping[str, Any]) -> None:

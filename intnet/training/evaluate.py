@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import argparse
 import reprlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from intnet.distortion import psnr
-from intnet.training.checkpoint import load_weights
+from intnet.training.checkpoint import check_weights, load_weights
 from intnet.training.data import Pictures, as_input, load_pictures
+from intnet.training.family_files import Codec, load_family
 from intnet.training.models import Config, MeanScaleHyperprior
 from intnet.training.quantise import empty_twin
 
@@ -34,13 +33,22 @@ class Point(NamedTuple):
     psnr: float
 
 
+def load_codec(path: Path) -> Codec:
+    """The flagship or another architecture, in evaluation mode. Raises ValueError as load_model."""
+    if "architecture" in load_weights(path)[1]:
+        return load_family(path).eval()
+    return load_model(path)
+
+
 def load_model(path: Path) -> MeanScaleHyperprior:
-    """The float or integer model of a checkpoint, in evaluation mode.
+    """The float or integer flagship of a checkpoint, in evaluation mode.
 
     Raises ValueError naming field or tensor, got and allowed. What the file says of sizes is
     compared with the tensors that it has before anything of such sizes is made.
     """
     weights, meta = load_weights(path)
+    if "architecture" in meta:
+        raise ValueError(f"{path}: architecture {meta['architecture']!r}, must be the flagship")
     stage = meta.get("stage")
     if stage not in ("float", "integer"):
         raise ValueError(f"{path}: stage {reprlib.repr(stage)}, must be 'float' or 'integer'")
@@ -55,24 +63,8 @@ def load_model(path: Path) -> MeanScaleHyperprior:
     return model.eval()
 
 
-def check_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Raise ValueError unless names, dtypes and shapes are those wanted, and all values finite."""
-    if weights.keys() != wanted.keys():
-        name = min(weights.keys() ^ wanted.keys())
-        there = "is there, must not be" if name in weights else "is missing"
-        raise ValueError(f"tensor {reprlib.repr(name)} {there}")
-    for name, tensor in wanted.items():
-        got, want = ((x.dtype, tuple(x.shape)) for x in (weights[name], tensor))
-        if got != want:
-            raise ValueError(f"tensor {name!r}: {got}, must be {want}")
-        if not weights[name].isfinite().all():
-            raise ValueError(f"tensor {name!r}: a value that is not finite")
-
-
 @torch.no_grad()
-def rate_distortion(
-    model: MeanScaleHyperprior, picture: np.ndarray, quality: float
-) -> tuple[float, float]:
+def rate_distortion(model: Codec, picture: np.ndarray, quality: float) -> tuple[float, float]:
     """(bpp, PSNR in dB of rounded pixels) of one uint8 picture (h, w, 3)."""
     h, w = picture.shape[:2]
     x = F.pad(as_input(picture[None]), (0, -w % 64, 0, -h % 64), mode="replicate")
@@ -81,7 +73,7 @@ def rate_distortion(
     return (out.bits_y + out.bits_z).item() / (h * w), psnr(picture, x_hat.numpy())
 
 
-def curve(model: MeanScaleHyperprior, pictures: Pictures, qualities: list[float]) -> list[Point]:
+def curve(model: Codec, pictures: Pictures, qualities: list[float]) -> list[Point]:
     """Mean bpp and mean PSNR at each quality."""
     points = []
     for q in qualities:
@@ -101,7 +93,7 @@ def main() -> None:
     p.add_argument("--qualities", default="0,9,18,27,36,45,54,63")
     args = p.parse_args()
     qualities = [float(q) for q in args.qualities.split(",")]
-    for point in curve(load_model(args.checkpoint), load_pictures(args.folder, 64), qualities):
+    for point in curve(load_codec(args.checkpoint), load_pictures(args.folder, 64), qualities):
         print(f"q {point.quality:4.0f}  {point.bpp:.4f} bpp  {point.psnr:.3f} dB")  # noqa: T201
 
 

@@ -34,7 +34,7 @@ class LowerBound(torch.autograd.Function):
     """max(x, bound); the gradient passes inside, and outside where it would move x back inside."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bound: float | Tensor) -> Tensor:
         ctx.save_for_backward(x)
         ctx.bound = bound
         return x.clamp_min(bound)
@@ -66,7 +66,7 @@ def round_ste(x: Tensor) -> Tensor:
     return RoundSTE.apply(x)  # type: ignore[no-any-return, no-untyped-call]  # torch stubs
 
 
-def lower_bound(x: Tensor, bound: float) -> Tensor:
+def lower_bound(x: Tensor, bound: float | Tensor) -> Tensor:
     """max(x, bound) with the gradient that can leave the bound."""
     return LowerBound.apply(x, bound)  # type: ignore[no-any-return, no-untyped-call]  # torch stubs
 

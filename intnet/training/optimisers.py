@@ -1,10 +1,11 @@
-"""Muon for matrices, Adam for the rest, in groups with their own pace.
+"""Muon, Adam or Sadam for matrices, Adam for the rest, in groups with their own pace.
 
 The measurements behind the paces are in the model card.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,35 +48,92 @@ def is_matrix(p: Tensor) -> bool:
     return p.ndim == 4 and p.shape[1] > 1
 
 
+def real_dft(size: int) -> Tensor:
+    """Orthonormal (size, size): rows are the constant, then cosine and sine of each frequency."""
+    phase = 2 * math.pi * torch.arange(size) / size
+    rows = [torch.ones(size)]
+    for k in range(1, size // 2 + 1):
+        rows += [torch.cos(k * phase), torch.sin(k * phase)]
+    basis = torch.stack(rows[:size])  # of an even size the last frequency has no sine
+    orthonormal: Tensor = basis / basis.norm(dim=1, keepdim=True)
+    return orthonormal
+
+
+class Sadam(torch.optim.Optimizer):
+    """Adam on the real DFT of each kernel (Ballé 2018, "Efficient Nonlinear Transforms").
+
+    The DFT is real along each of the last two axes and orthonormal, so this is Adam on the same
+    kernels in other coordinates. On 1x1 kernels it is Adam.
+    """
+
+    def __init__(self, params: Any, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": 1e-8})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  # takes no closure
+        """One update of every parameter, kernels (..., height, width)."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    down, across = (real_dft(side).to(p) for side in p.shape[-2:])
+                    step = self.adam(group, self.state[p], down @ p.grad @ across.T)
+                    p.sub_(down.T @ step @ across, alpha=group["lr"])
+
+    def adam(self, group: dict[str, Any], state: dict[str, Any], g: Tensor) -> Tensor:
+        """Adam's step for the gradient g, at rate 1."""
+        beta1, beta2 = group["betas"]
+        state["step"] = state.get("step", 0) + 1
+        m = state.setdefault("m", torch.zeros_like(g)).lerp_(g, 1 - beta1)
+        v = state.setdefault("v", torch.zeros_like(g)).lerp_(g.square(), 1 - beta2)
+        deviation = (v / (1 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
+        step: Tensor = m / (1 - beta1 ** state["step"]) / deviation
+        return step
+
+
+TRANSFORMS = ("analysis", "synthesis", "g_a", "g_s")  # the rest is the entropy model
+BETAS = (0.9, 0.98)
+MATRICES = ("muon", "adam", "sadam")  # what updates matrices; Adam updates the rest
+
+
+def of_matrices(kind: str, matrices: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """One of MATRICES, rate 0."""
+    if kind == "muon":
+        return Muon(matrices, 0.0)
+    made: type[torch.optim.Adam | Sadam] = torch.optim.Adam if kind == "adam" else Sadam
+    return made(matrices, 0.0, betas=BETAS)
+
+
 class Optimisers:
-    """Four groups: transforms and entropy model, each matrices and rest; a pace scales the rate."""
+    """Four groups: transforms and entropy model, each matrices and rest; a pace scales the rate.
 
-    def __init__(self, model: nn.Module, matrix_pace: tuple[float, float] = (0.5, 4.0)) -> None:
-        def select(transforms: bool, matrix: bool) -> list[nn.Parameter]:
-            named = model.named_parameters()
-            return [
-                p
-                for name, p in named
-                if name.startswith(("analysis", "synthesis")) == transforms
-                and is_matrix(p) == matrix
-            ]
+    kind: one of MATRICES. Muon has paces of its own, the others keep those of the rest.
+    """
 
-        betas = (0.9, 0.98)
-        self.groups: list[tuple[torch.optim.Optimizer, float]] = [
-            (Muon(select(True, True), 0.0), matrix_pace[0]),
-            (torch.optim.Adam(select(True, False), 0.0, betas=betas), 0.3),
-            (Muon(select(False, True), 0.0), matrix_pace[1]),
-            (torch.optim.Adam(select(False, False), 0.0, betas=betas), 1.0),
-        ]
+    def __init__(
+        self, model: nn.Module, matrix_pace: tuple[float, float] = (0.5, 4.0), kind: str = "muon"
+    ) -> None:
+        self.groups: list[tuple[torch.optim.Optimizer, float, int]] = []
+        for part, pace in enumerate((0.3, 1.0)):
+            for matrices in (True, False):
+                group = [
+                    p for name, p in model.named_parameters()
+                    if name.startswith(TRANSFORMS) == (part == 0) and is_matrix(p) == matrices
+                    and p.requires_grad
+                ]  # fmt: skip
+                if group and matrices:
+                    own = matrix_pace[part] if kind == "muon" else pace
+                    self.groups.append((of_matrices(kind, group), own, part))
+                elif group:
+                    self.groups.append((torch.optim.Adam(group, 0.0, betas=BETAS), pace, part))
 
     def __iter__(self) -> Iterator[torch.optim.Optimizer]:
         """The optimisers without their paces."""
-        return (optimiser for optimiser, _ in self.groups)
+        return (optimiser for optimiser, _, _ in self.groups)
 
     def step(self, rate: float, ramps: tuple[float, float]) -> None:
         """One step of each group at rate * pace * ramp, ramps = (transforms, entropy model)."""
-        for i, (optimiser, pace) in enumerate(self.groups):
-            optimiser.param_groups[0]["lr"] = rate * pace * ramps[i // 2]
+        for optimiser, pace, part in self.groups:
+            optimiser.param_groups[0]["lr"] = rate * pace * ramps[part]
             optimiser.step()
 
     def state_dict(self) -> list[dict[str, Any]]:

@@ -24,7 +24,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from intnet.training import checkpoint
+from intnet.training.bottleneck import with_quantiles
 from intnet.training.data import as_input, batches, load_pictures
+from intnet.training.distortions import DISTORTIONS
+from intnet.training.family import ARCHITECTURES, NORMALISATIONS, FamilyConfig
+from intnet.training.family_files import Codec, new_model
 from intnet.training.initialise import klt
 from intnet.training.models import (
     DEAD_ZONE,
@@ -33,23 +37,32 @@ from intnet.training.models import (
     MeanScaleHyperprior,
     rate_lambda,
 )
-from intnet.training.optimisers import Optimisers
+from intnet.training.optimisers import MATRICES, Optimisers
 from intnet.training.plot import draw_log
 from intnet.training.quantise import integer_twin
 from intnet.training.weight_rate import bits_per_weight
 
 EMA_DECAY = 0.999
 REFERENCE_LAMBDA = 0.018
+FLAGSHIP = "flagship"
 
 
 def parser() -> argparse.ArgumentParser:
     """Options of the trainer; `intnet train` passes them through."""
     p = argparse.ArgumentParser(
-        prog="intnet train", description="Train a mean-scale hyperprior, one model for all rates."
+        prog="intnet train",
+        description="Train the flagship, one model for all rates, or one of the field's codecs.",
     )
     p.add_argument("corpus", type=Path, help="folder of training pictures")
     p.add_argument("--out", type=Path, required=True, help="checkpoint to write (.safetensors)")
     p.add_argument("--minutes", type=float, default=30.0, help="time box of the whole schedule")
+    p.add_argument("--steps", type=int, help="length of the schedule in steps, instead of minutes")
+    p.add_argument("--architecture", choices=(FLAGSHIP, *ARCHITECTURES), default=FLAGSHIP,
+                   help="all but the flagship are of one rate and need --lmbda")  # fmt: skip
+    p.add_argument("--lmbda", type=float, help="loss = bpp + lmbda * distortion; 0.0018 to 0.18")
+    p.add_argument("--distortion", choices=tuple(DISTORTIONS), default="mse")
+    p.add_argument("--optimiser", choices=MATRICES, default="muon",
+                   help="of kernels; Adam updates the rest")  # fmt: skip
     p.add_argument(
         "--stage",
         choices=("float", "integer"),
@@ -85,7 +98,25 @@ def parser() -> argparse.ArgumentParser:
     )
     for field, default in Config().as_dict().items():
         p.add_argument(f"--{field.replace('_', '-')}", type=int, default=default)
+    p.add_argument("--n", type=int, default=FamilyConfig.n, help="width, of all but the flagship")
+    p.add_argument("--gdn", choices=tuple(NORMALISATIONS), default=FamilyConfig.gdn,
+                   help="root of squares, or Johnston's form without either")  # fmt: skip
     return p
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    least = 192 if args.distortion == "ms-ssim" else 64
+    if args.crop % 64 or args.crop < least:
+        raise SystemExit(f"--crop {args.crop}: must be a multiple of 64, at least {least}")
+    flagship = args.architecture == FLAGSHIP
+    if flagship != (args.lmbda is None):
+        rule = "none: it is trained for all rates" if flagship else "the weight of the distortion"
+        raise SystemExit(f"--lmbda {args.lmbda}: {args.architecture} takes {rule}")
+    if args.stage == "integer" and not flagship:
+        raise SystemExit(f"--stage integer: --architecture {args.architecture}, must be {FLAGSHIP}")
+    if args.weight_rate and args.stage != "integer":
+        raise SystemExit("--weight-rate: needs --stage integer")
 
 
 def schedule(fraction: float) -> float:
@@ -99,23 +130,19 @@ class Trainer:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        if args.crop % 64:
-            raise SystemExit(f"--crop {args.crop}: must be a multiple of 64")
-        if args.weight_rate and args.stage != "integer":
-            raise SystemExit("--weight-rate: needs --stage integer")
+        check(args)
         if args.threads:
             torch.set_num_threads(args.threads)
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
         self.pictures = load_pictures(args.corpus, max(args.crop, 256))
         self.step, self.seconds = 0, 0.0
-        self.model = self.start()
+        self.model: Codec = self.start() if args.architecture == FLAGSHIP else new_model(args)
         self.model.to(device=args.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.model.hard_rate = args.hard_rate
         self.model.train()  # calibration leaves it in evaluation mode
-        self.model.dead_zone.fill_(args.dead_zone)
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.optimisers = Optimisers(self.model)
+        self.optimisers = Optimisers(self.model, kind=args.optimiser)
         if args.resume:
             self.resume()
 
@@ -135,6 +162,7 @@ class Trainer:
             model = integer_twin(model, calibration)
             if meta["stage"] == "integer":
                 model.load_state_dict(weights)
+        model.dead_zone.fill_(args.dead_zone)
         return model
 
     def resume(self) -> None:
@@ -151,7 +179,7 @@ class Trainer:
         """Averaged weights and resume state, each renamed into place."""
         meta = {"stage": self.args.stage, "step": self.step, "seconds": round(self.seconds),
                 **self.model.config.as_dict()}  # fmt: skip
-        checkpoint.save_weights(self.args.out, self.ema, meta)
+        checkpoint.save_weights(self.args.out, with_quantiles(self.model, self.ema), meta)
         checkpoint.save_resume(resume_path(self.args.out), {
             "model": self.model.state_dict(), "ema": self.ema, "step": self.step,
             "optimisers": self.optimisers.state_dict(), "seconds": self.seconds,
@@ -166,10 +194,12 @@ class Trainer:
             out = self.model(x, quality)
         pixels = x.shape[2] * x.shape[3]
         bpp = (out.bits_y + out.bits_z) / pixels
-        mse = (out.x_hat - x).square().mean((1, 2, 3))
-        lam = rate_lambda(quality)
-        loss = ((bpp + lam * 255**2 * mse) * (REFERENCE_LAMBDA / lam).sqrt()).mean()
-        numbers = {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse.mean().item()}
+        distortion = DISTORTIONS[self.args.distortion](out.x_hat, x)
+        fixed = self.args.lmbda
+        lam = rate_lambda(quality) if fixed is None else torch.full_like(quality, fixed)
+        loss = ((bpp + lam * distortion) * (REFERENCE_LAMBDA / lam).sqrt()).mean()
+        mse = (out.x_hat - x).square().mean().item()
+        numbers = {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse}
         if self.args.weight_rate:
             rate = bits_per_weight(self.model)
             loss = loss + self.args.weight_rate * rate
@@ -185,7 +215,8 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]  # torch stubs
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0).item()
         if math.isfinite(norm):
-            alone = self.args.entropy_first if self.args.init is None else 0
+            klt = self.args.init is None and self.args.architecture == FLAGSHIP
+            alone = self.args.entropy_first if klt else 0
             ramp = min(1.0, (self.step + 1) / 50)
             late = min(1.0, max(0.0, (self.step - alone) / 300)) if alone else ramp
             self.optimisers.step(self.args.rate * schedule(fraction), (late, ramp))
@@ -200,19 +231,19 @@ class Trainer:
         return {**numbers, "gradient": norm}
 
     def run(self) -> None:
-        """Train until the time box ends; save every five minutes and at the end."""
+        """Train until the box of time or steps ends; save every five minutes and at the end."""
         args, started, saved = self.args, time.monotonic() - self.seconds, self.seconds
         log_path = args.out.with_suffix(".jsonl")
         if not args.resume:
             log_path.unlink(missing_ok=True)
         window: list[dict[str, float]] = []
         source = batches(self.pictures, args.batch, args.crop, self.rng)
-        with progress(args.minutes, self.seconds) as bar:
-            while self.seconds < 60 * args.minutes:
-                fraction = self.seconds / (60 * args.minutes)
-                window.append(self.train_step(next(source), fraction))
+        length, unit = (args.steps, "steps") if args.steps else (60 * args.minutes, "s")
+        with progress(length, unit) as bar:
+            while (position := self.step if args.steps else self.seconds) < length:
+                bar.update(position - bar.n)
+                window.append(self.train_step(next(source), position / length))
                 now = time.monotonic() - started
-                bar.update(min(now, 60 * args.minutes) - bar.n)
                 self.seconds = now
                 if len(window) == args.log_every:
                     entry = {k: round(float(np.mean([w[k] for w in window])), 5) for k in window[0]}
@@ -239,11 +270,12 @@ def append(path: Path, entry: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def progress(minutes: float, done: float) -> Iterator[Any]:
-    """Progress over the time box, on stderr."""
-    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
-    with tqdm(total=60 * minutes, initial=done, bar_format=form, mininterval=1.0) as bar:
+def progress(length: float, unit: str) -> Iterator[Any]:
+    """Progress over the box, on stderr."""
+    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} {unit}{postfix}"
+    with tqdm(total=length, unit=unit, bar_format=form, mininterval=1.0) as bar:
         yield bar
+        bar.update(length - bar.n)
 
 
 def main(argv: list[str] | None = None) -> None:
