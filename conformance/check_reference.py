@@ -205,7 +205,8 @@ def run_model(vector: Json) -> None:
 def run_prior(vector: Json) -> None:
     """Class prior."""
     model, must = ref.read_model(read(vector, "model")), vector["expected"]
-    mean, index = ref.run_prior(model, ref.unflat(recipe(vector["z"]), *vector["z"]["shape"]))
+    z = ref.unflat(recipe(vector["z"]), *vector["z"]["shape"])
+    mean, index = ref.mean_and_index(ref.run_prior(model, z))
     check_tensor(mean, must["mean"], "mean")
     check_tensor(index, must["index"], "index")
     equal([str(q) for q in vector["qualities"]], list(must["tables"]), "qualities")
@@ -383,6 +384,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "dequantise": ref.dequantise,
     "luma": ref.luma,
     "tile": lambda n, tile, h, w: str(ref.tile_area(n, tile, h, w)),
+    "step_of": ref.step_of,
+    "serial_groups": ref.serial_groups,
 }
 NOT_HERE = {"decode.encoder", "limit.constants"}  # of encoders; of names in code
 

@@ -1085,15 +1085,32 @@ def split_payload(payload: bytes, lanes: int) -> list[bytes]:
 # [coder.lanes]
 # > A payload of L lanes, 1 <= L <= 8, codes symbol i (from 0) in lane i mod L. Lanes have separate
 # > states.
+class Payload:
+    """A payload that is decoded symbol by symbol."""
+
+    def __init__(self, payload: bytes, lanes: int) -> None:
+        self.states = [Lane(data) for data in split_payload(payload, lanes)]
+        self.decoded = 0
+
+    def symbol(self, table: Table) -> int:
+        """The next one."""
+        i, lanes, states = self.decoded, len(self.states), self.states
+        self.decoded += 1
+        return states[i % lanes].symbol(table)
+
+    def end(self) -> None:
+        """After the last one."""
+        for state in self.states:
+            state.end()
+
+
 def decode_payload(
     payload: bytes, tables: list[Table], indexes: list[int], lanes: int | None = None
 ) -> list[int]:
     """The symbols of a payload; `indexes` has the table of each."""
-    lanes = lanes or lanes_for(len(indexes))
-    states = [Lane(data) for data in split_payload(payload, lanes)]
-    symbols = [states[i % lanes].symbol(tables[index]) for i, index in enumerate(indexes)]
-    for state in states:
-        state.end()
+    reader = Payload(payload, lanes or lanes_for(len(indexes)))
+    symbols = [reader.symbol(tables[index]) for index in indexes]
+    reader.end()
     return symbols
 
 
@@ -1170,23 +1187,94 @@ def spell(text: str) -> str:
 # > The document is a JSON object of exactly these fields:
 # [model.canonical]
 # > The document is in canonical form; any other spelling of the same JSON is refused.
-# [model.format]
-# > `format` | integer | version of the model format | 1 |
+# [model.order]
+# > only there with a context |
 def read_document(text: str) -> Any:
     """The document of a model, but for its programs."""
     document = parse_json(text, "model.canonical")
     need(canonical(document) == text, "another spelling of the document", "model.canonical")
-    need_fields(document, {"format", "programs", "scaling", "metadata"}, "model.document")
-    need(is_integer(document["format"], 1, 1), "version of the model", "model.format")
+    known = type(document) is dict and type(document.get("programs")) is list
+    family = family_of(document["programs"]) if known else None
+    order = {"order"} if family == FAMILIES[2] else set()
+    fields = {"format", "programs", "scaling", "metadata"} | order
+    need_fields(document, fields, "model.document")
+    need(is_integer(document["format"], 1, 2), "version of the model", "model.format")
     need(type(document["metadata"]) is dict, "metadata", "model.metadata")
-    four = is_list(document["programs"], dict, 4) and len(document["programs"]) == 4
-    need(four, "a model has four programs", "model.programs")
+    need(is_list(document["programs"], dict), "programs", "model.programs")
+    need_format(document["format"], family, document["programs"])
+    if order:
+        need_order(document["order"])
     # [model.scaling]
     # > exactly `gain_shift`, `inverse_shift`, `index_shift`
     need_fields(document["scaling"], set(SCALING_SHIFTS), "model.scaling")
     for name, (lo, hi) in SCALING_SHIFTS.items():
         need(is_integer(document["scaling"][name], lo, hi), name, f"model.scaling.{name}")
     return document
+
+
+# [model.families]
+# > The set of programs says how latents are coded. There are three, each in this order:
+# > | family | programs | |---|---| | factorized prior | `analysis`, `synthesis` | | hyperprior |
+# > `analysis`, `hyper_analysis`, `prior`, `synthesis` | | context | `analysis`, `hyper_analysis`,
+# > `prior`, `context`, `synthesis` |
+FAMILIES = (
+    ["analysis", "synthesis"],
+    ["analysis", "hyper_analysis", "prior", "synthesis"],
+    ["analysis", "hyper_analysis", "prior", "context", "synthesis"],
+)
+
+
+def family_of(programs: list[Any]) -> list[str] | None:
+    """Names of the programs of a document, where they are those of a family."""
+    names = [program.get("name") if type(program) is dict else None for program in programs]
+    return names if names in FAMILIES else None
+
+
+# [model.families]
+# > A model of format 1 is a hyperprior.
+# [model.format]
+# > `format` | integer | version of the model format | 1 for a hyperprior whose prior makes mean and
+# > index, 2 for every other model |
+def need_format(version: int, family: list[str] | None, programs: list[Any]) -> None:
+    """The programs of a family, and the version of the format that has it."""
+    if version == 1:
+        need(len(programs) == 4, "a model of format 1 has four programs", "model.programs")
+        return  # the rest says need_interfaces
+    need(family is not None, "programs of no family", "model.families")
+    two = family == FAMILIES[1] and is_list(programs[2].get("outputs"), str, 2)
+    need(not two, "a model of format 1 says format 2", "model.format")
+
+
+# [model.order]
+# > `order` | string or list | which latents are coded when, [model.steps](#model.steps);
+# [model.order]
+# > `"serial"`, or a list |
+# [model.steps]
+# > An `order` that is a list has two lists of two lists of G integers each, G 1 to 16;
+# [model.steps]
+# > Steps are 0 to S - 1, S at most 16, and each of them occurs.
+def need_order(order: Any) -> None:
+    """An order by itself."""
+    if order == "serial":
+        return
+    need(type(order) is list, "order", "model.order")
+    pairs = len(order) == 2 and all(is_list(row, list) and len(row) == 2 for row in order)
+    need(pairs, "order is not two lists of two", "model.steps")
+    cells = [groups for row in order for groups in row]
+    fits = 1 <= len(cells[0]) <= 16 and all(len(groups) == len(cells[0]) for groups in cells)
+    need(fits, "groups of order", "model.steps")
+    steps = [step for groups in cells for step in groups]
+    need(all(is_integer(step, 0, 15) for step in steps), "a step of order", "model.steps")
+    need(set(steps) == set(range(max(steps) + 1)), "a step that is not there", "model.steps")
+
+
+# [model.steps]
+# > The latent at row, column and channel c of a tile, counted from the tile's top left, is coded in
+# > *step* order[row % 2][column % 2][c * G // M].
+def step_of(order: list[list[list[int]]], row: int, column: int, c: int, m: int) -> int:
+    """When a latent is coded."""
+    groups = order[row % 2][column % 2]
+    return groups[c * len(groups) // m]
 
 
 # [model.scaling.gain_shift]
@@ -1291,6 +1379,7 @@ class Model(NamedTuple):
     scaling: dict[str, Any]
     y_tables: list[Table]
     z_tables: list[Table]
+    order: Any
 
     # [model.id]
     # > The *model id* is the first 8 bytes of the SHA-256.
@@ -1301,8 +1390,8 @@ class Model(NamedTuple):
 
 
 # [model.refuse]
-# > A decoder checks all of section 7, and with it sections 3 to 5 for all four programs and both
-# > sets of tables, before it decodes with a model.
+# > A decoder checks all of section 7, and with it sections 3 to 5 for all programs and all tables,
+# > before it decodes with a model.
 def read_model(data: bytes) -> Model:
     """A model from the bytes of its file."""
     header, body = read_header(data)
@@ -1319,56 +1408,148 @@ def read_model(data: bytes) -> Model:
     document = read_document(metadata["intnet"])
     tensors = {name: t._replace(values=unpack(t.dtype, t.values)) for name, t in raw.items()}
     programs = [read_program(program, tensors) for program in document["programs"]]
-    m, z = need_interfaces(programs)
-    for program, rule in zip(programs, SIZES, strict=True):
-        need_scale(program, *rule)
-    y_tables, z_tables = read_model_tables(raw, z)
+    by_name = {program.name: program for program in programs}
+    m, z = need_interfaces(by_name, document["format"])
+    for program in programs:
+        need_scale(program, *SIZES[program.name])
+    if "context" in by_name:
+        need_context(by_name, document["order"], m)
+    y_tables = read_model_tables(raw, "tables/y")
+    need(len(y_tables) <= 256 or not z, "too many tables of y", "model.tables.y")
+    z_tables = read_model_tables(raw, "tables/z") if z else []
+    need(len(z_tables) == z, "number of tables of z", "model.tables.z")
     need_tensors(programs, tensors)
     scaling = {**document["scaling"], **read_scaling(tensors, m, len(y_tables))}
-    return Model(sha256, {p.name: p for p in programs}, scaling, y_tables, z_tables)
+    return Model(sha256, by_name, scaling, y_tables, z_tables, document.get("order"))
 
 
 # [model.interfaces]
-# > The programs, in this order. Each has one input.
+# > The programs, in this order. Each has one input, a context two.
 # [model.program.analysis]
 # > `analysis` | x: u8, 3 channels, [0, 255] | y: M channels | 1/16 |
 # [model.program.hyper_analysis]
 # > `hyper_analysis` | y | z: Z channels | 1/4 |
 # [model.program.prior]
-# > `prior` | z | mean: M channels; index: M channels | 4 |
+# > `prior` | z | mean: M channels; index: M channels. Or index alone. With a context instead:
+# > features | 4 |
+# [model.program.context]
+# > `context` | y_hat: M channels; features | mean: M channels; index: M channels. Or index alone |
+# > 1
 # [model.program.synthesis]
 # > `synthesis` | y_hat: M channels | x_hat: u8, 3 channels, [0, 255] | 16 |
-def need_interfaces(programs: list[Program]) -> tuple[int, int]:
+def need_interfaces(programs: dict[str, Program], version: int) -> tuple[int, int]:
     """The programs fit together; M and Z."""
-    names = [program.name for program in programs]
-    order = ["analysis", "hyper_analysis", "prior", "synthesis"]
-    need(names == order, "names of programs", "model.interfaces")
-    counts = [(len(program.inputs), len(program.outputs)) for program in programs]
-    need(counts == [(1, 1), (1, 1), (1, 2), (1, 1)], "inputs and outputs", "model.interfaces")
-    (x,), (y_taken,), (z_taken,), (y_hat,) = [program.inputs for program in programs]
-    (y,), (z,), (mean, index), (x_hat,) = [
-        [program.ports[name] for name in program.outputs] for program in programs
-    ]
+    names = list(programs)
+    known = names == FAMILIES[1] if version == 1 else names in FAMILIES
+    need(known, "names of programs", "model.interfaces")
+    made = {
+        name: [program.ports[port] for port in program.outputs]
+        for name, program in programs.items()
+    }
+    chooses = "context" if "context" in programs else "prior"
+    for name, program in programs.items():
+        outputs = 2 if name == chooses and (version == 1 or len(made[name]) == 2) else 1
+        counts = len(program.inputs), len(made[name])
+        fits = counts == (2 if name == "context" else 1, outputs)
+        need(fits, f"inputs and outputs of {name}", "model.interfaces")
+    y, y_hat = made["analysis"][0], programs["synthesis"].inputs[0]
     # [model.interfaces]
     # > Ports of x and x_hat are exactly as stated, so `lo` and `hi` of the op that makes x_hat are
     # > 0 and 255. Where one program makes what another takes, channels and dtype are equal, and the
     # > interval made lies within the interval taken: y of analysis and hyper_analysis; z of
-    # > hyper_analysis and prior; mean of prior and y_hat of synthesis.
-    for name, port in (("x", x), ("x_hat", x_hat)):
+    # > hyper_analysis and prior; features of prior and context; mean and y_hat of synthesis.
+    ends = (("x", programs["analysis"].inputs[0]), ("x_hat", made["synthesis"][0]))
+    for name, port in ends:
         need(port[1:] == ("u8", 3, 0, 255), f"port of {name}", "model.interfaces")
-    for made, taken in ((y, y_taken), (z, z_taken), (mean, y_hat)):
-        equal = (made.channels, made.dtype) == (taken.channels, taken.dtype)
-        fits = equal and taken.lo <= made.lo and made.hi <= taken.hi
-        need(fits, f"{made.name} does not fit {taken.name}", "model.interfaces")
-    need(y.channels == mean.channels == index.channels, "M channels", "model.interfaces")
-    return y.channels, z.channels
+    links, chosen, z = [], made.get(chooses, []), 0
+    if "prior" in programs:
+        z = made["hyper_analysis"][0].channels
+        links.append((y, programs["hyper_analysis"].inputs[0]))
+        links.append((made["hyper_analysis"][0], programs["prior"].inputs[0]))
+    if "context" in programs:
+        links.append((made["prior"][0], programs["context"].inputs[1]))
+    if len(chosen) == 2:
+        links.append((chosen[0], y_hat))
+    for port, taken in links:
+        equal = (port.channels, port.dtype) == (taken.channels, taken.dtype)
+        fits = equal and taken.lo <= port.lo and port.hi <= taken.hi
+        need(fits, f"{port.name} does not fit {taken.name}", "model.interfaces")
+    same = all(port.channels == y.channels for port in (*chosen, y_hat))
+    need(same, "M channels", "model.interfaces")
+    return y.channels, z
+
+
+# [model.context]
+# > The inputs of a context are named `y_hat` and `features`, in this order. Its y_hat has dtype,
+# > channels and interval of the y_hat of synthesis, and 0 lies within the interval; y has the same
+# > dtype.
+def need_context(programs: dict[str, Program], order: Any, m: int) -> None:
+    """What a context takes, and its order."""
+    context = programs["context"]
+    y_hat, features = context.inputs
+    names = [y_hat.name, features.name]
+    need(names == ["y_hat", "features"], "inputs of context", "model.context")
+    taken = programs["synthesis"].inputs[0]
+    need(y_hat[1:] == taken[1:], "y_hat of context", "model.context")
+    need(y_hat.lo <= 0 <= y_hat.hi, "0 is no y_hat", "model.context")
+    y = programs["analysis"].ports[programs["analysis"].outputs[0]]
+    need(y.dtype == y_hat.dtype, "dtype of y", "model.context")
+    # [model.steps]
+    # > M is a multiple of G.
+    if order != "serial":
+        need(m % len(order[0][0]) == 0, "groups of order", "model.steps")
+        return
+    need_serial(context)
+
+
+# [model.serial]
+# > Where `order` is `"serial"`, one op of the context reads y_hat, and y_hat is no output.
+# [model.serial]
+# > Every other op is requantise, lut, add, mul, div, concat, slice, or a conv with KY = KX = 1,
+# > stride 1 and no padding.
+def need_serial(context: Program) -> None:
+    """A context that sees nothing but what was decoded before a position."""
+    readers = [op for op in context.ops if "y_hat" in op.inputs]
+    once = len(readers) == 1 and "y_hat" not in context.outputs
+    need(once, "ops that read y_hat", "model.serial")
+    for op in context.ops:
+        if op is readers[0]:
+            continue
+        point = op.kind in ("requantise", "lut", "add", "mul", "div", "concat", "slice")
+        if op.kind == "conv":
+            point = (op.weight.shape[1:3], op.stride, op.padding) == ((1, 1), 1, [0, 0, 0, 0])
+        need(point, f"{op.name} reads other positions", "model.serial")
+    # [model.serial]
+    # > That op is a conv of stride 1 and one group whose KY and KX are odd and not both 1, with
+    # > KY // 2 rows of padding above and below and KX // 2 columns on either side.
+    conv = readers[0]
+    need(conv.kind == "conv", "what reads y_hat is no conv", "model.serial")
+    n, ky, kx, channels = conv.weight.shape
+    need(ky % 2 == kx % 2 == 1 and (ky, kx) != (1, 1), "kernel on y_hat", "model.serial")
+    same = conv.padding == [ky // 2, kx // 2, ky // 2, kx // 2]
+    need((conv.stride, conv.groups) == (1, 1) and same, "conv of y_hat", "model.serial")
+    # [model.serial]
+    # > Its weights are 0 at [n, ky, kx, i] with ky > KY // 2, and with ky = KY // 2 and kx >= KX //
+    # > 2:
+    for k in range(n):
+        for place in range(ky // 2 * kx + kx // 2, ky * kx):
+            first = (k * ky * kx + place) * channels
+            seen = any(conv.weight.values[first : first + channels])
+            need(not seen, "a weight on what is not decoded yet", "model.serial")
 
 
 # [model.sizes]
 # > The size rules of the ops must give: analysis 128 x 192 to 8 x 12; hyper_analysis 8 x 12 to 2 x
-# > 3; prior 2 x 3 to 8 x 12, both outputs; synthesis 2 x 3 to 32 x 48. A decoder checks that when
-# > it reads a model, and with it the size rules of ops that lead to no output.
-SIZES = [((128, 192), (8, 12)), ((8, 12), (2, 3)), ((2, 3), (8, 12)), ((2, 3), (32, 48))]
+# > 3; prior 2 x 3 to 8 x 12, every output; context 2 x 3, both inputs, to 2 x 3; synthesis 2 x 3 to
+# > 32 x 48. A decoder checks that when it reads a model, and with it the size rules of ops that
+# > lead to no output.
+SIZES = {
+    "analysis": ((128, 192), (8, 12)),
+    "hyper_analysis": ((8, 12), (2, 3)),
+    "prior": ((2, 3), (8, 12)),
+    "context": ((2, 3), (2, 3)),
+    "synthesis": ((2, 3), (32, 48)),
+}
 
 
 # [model.sizes]
@@ -1377,7 +1558,7 @@ SIZES = [((128, 192), (8, 12)), ((8, 12), (2, 3)), ((2, 3), (8, 12)), ((2, 3), (
 # > on the way may have more than 2147483647 rows or columns.
 def need_scale(program: Program, given: Size, expected: Size) -> None:
     """The program turns this size into that one."""
-    sizes = program_sizes(program, [given])
+    sizes = program_sizes(program, [given] * len(program.inputs))
     fits = all(max(size) <= 2147483647 for size in sizes.values())
     need(fits, f"{program.name}: a tensor of more than 2147483647 rows or columns", "model.sizes")
     fits = all(sizes[name] == expected for name in program.outputs)
@@ -1385,32 +1566,29 @@ def need_scale(program: Program, given: Size, expected: Size) -> None:
 
 
 # [model.tables.y]
-# > T_y is 1 to 256 |
+# > T_y is 1 to 256, without a prior 1 to 65535 |
 # [model.tables.z]
-# > exactly Z tables, table c for channel c |
+# > only with a prior: tables of z as in [table.bytes](#table.bytes); exactly Z tables, table c for
+# > channel c |
 # [error.TableError]
 # > Within a model: `ModelError` |
-def read_model_tables(raw: dict[str, Array], z: int) -> tuple[list[Table], list[Table]]:
-    """The tables of y and those of z."""
-    found = []
-    for name in ("tables/y", "tables/z"):
-        need(name in raw, f"no tensor {name}", "model.tensors")
-        fits = raw[name].dtype == "u8" and len(raw[name].shape) == 1
-        need(fits, f"{name}: dtype or shape", "model.tensors")
-        try:
-            found.append(read_tables(raw[name].values))
-        except TableError as error:
-            raise ModelError(f"{name}: {error.message}", error.clause) from None
-    need(len(found[0]) <= 256, "too many tables of y", "model.tables.y")
-    need(len(found[1]) == z, "number of tables of z", "model.tables.z")
-    return found[0], found[1]
+def read_model_tables(raw: dict[str, Array], name: str) -> list[Table]:
+    """The tables of y, or those of z."""
+    need(name in raw, f"no tensor {name}", "model.tensors")
+    fits = raw[name].dtype == "u8" and len(raw[name].shape) == 1
+    need(fits, f"{name}: dtype or shape", "model.tensors")
+    try:
+        return read_tables(raw[name].values)
+    except TableError as error:
+        raise ModelError(f"{name}: {error.message}", error.clause) from None
 
 
 # [model.tensors]
 # > The tensors, all of them required, no others.
 def need_tensors(programs: list[Program], tensors: dict[str, Array]) -> None:
     """Exactly the tensors that a model has."""
-    names = {f"scaling/{name}" for name in SCALING} | {"tables/y", "tables/z"}
+    names = {f"scaling/{name}" for name in SCALING} | {"tables/y"}
+    names |= {"tables/z" for program in programs if program.name == "prior"}
     for program in programs:
         for op in program.ops:
             names |= {f"{program.name}/{op.name}/{field}" for field in KINDS[op.kind].tensors}
@@ -1668,18 +1846,23 @@ def decode_symbols(
 
 # [model.sizes]
 # > Where that does not hold for the size at hand, the decoder refuses (ModelError): it compares the
-# > sizes of prior and synthesis with those of [decode.sizes](#decode.sizes) before it decodes
-# > anything.
+# > sizes of prior and synthesis with those of [decode.sizes](#decode.sizes), and those of a context
+# > with the size of each tile, before it decodes anything.
 def need_sizes(stream: Stream, model: Model) -> None:
     """The model fits a picture of this size."""
     # [decode.sizes]
-    # > | mean, index as the prior makes them | 4 * ceil(h / 64) | 4 * ceil(w / 64) | M |
+    # > | mean, index, features as the prior makes them | 4 * ceil(h / 64) | 4 * ceil(w / 64) | M;
+    # > of features any |
     height, width = ceil_div(stream.height, 64), ceil_div(stream.width, 64)
-    need_scale(model.programs["prior"], (height, width), (4 * height, 4 * width))
+    if "prior" in model.programs:
+        need_scale(model.programs["prior"], (height, width), (4 * height, 4 * width))
     # [decode.sizes]
     # > | x_hat as the synthesis makes it | 16 * ceil(h / 16) | 16 * ceil(w / 16) | 3 |
     height, width = ceil_div(stream.height, 16), ceil_div(stream.width, 16)
     need_scale(model.programs["synthesis"], (height, width), (16 * height, 16 * width))
+    if "context" in model.programs:
+        for size in sorted({tuple(map(len, cells(tile, 16))) for tile in stream.tiles}):
+            need_scale(model.programs["context"], size, size)
 
 
 # [decode.tiles]
@@ -1694,8 +1877,8 @@ def cells(tile: Tile, stride: int) -> tuple[range, range]:
 
 
 # [decode.tiles]
-# > Tiles say how symbols are coded and nothing else: z, and the symbols of y, are put together from
-# > all tiles, and every other step is of the whole picture.
+# > Tiles say how symbols are coded and what a context sees, and nothing else: z, and the symbols of
+# > y, are put together from all tiles, and every other step is of the whole picture.
 def put(into: Tensor, rows: range, columns: range, values: list[int]) -> None:
     """The symbols of a tile where they belong, row-major."""
     channels = len(into[0][0])
@@ -1715,24 +1898,43 @@ def decode_z(stream: Stream, model: Model) -> Tensor:
     # > | z | ceil(h / 64) | ceil(w / 64) | Z |
     height, width = ceil_div(stream.height, 64), ceil_div(stream.width, 64)
     channels = len(model.z_tables)
-    z = unflat([0] * (height * width * channels), height, width, channels)
-    port = model.programs["prior"].inputs[0]
+    z = zeros(height, width, channels)
+    port = model.programs["prior"].inputs[0] if channels else None
     for tile in stream.tiles:
+        # [decode.z]
+        # > Without a prior Z is 0: each z payload is that of no symbols, no bytes.
         rows, columns = cells(tile, 64)
         indexes = list(range(channels)) * (len(rows) * len(columns))
         values = decode_symbols("z", tile.z_payload, model.z_tables, indexes, stream.minor)
-        fits = all(port.lo <= value <= port.hi for value in values)
+        fits = port is None or all(port.lo <= value <= port.hi for value in values)
         need(fits, "a z outside its port", "decode.z", StreamError)
         put(z, rows, columns, values)
     return z
 
 
 # [decode.prior]
-# > Step 2, mean and index: the outputs of `prior` for z,
-def run_prior(model: Model, z: Tensor) -> tuple[Tensor, Tensor]:
+# > Step 2, mean and index, or features: the outputs of `prior` for z,
+# [decode.prior]
+# > without a prior index is 0 everywhere too, so that `index_offset` alone says the table of a
+# > channel at a quality.
+def run_prior(model: Model, z: Tensor) -> list[Tensor]:
     """Step 2, before the cut."""
-    mean, index = run_program(model.programs["prior"], [z])
-    return mean, index
+    if "prior" in model.programs:
+        return run_program(model.programs["prior"], [z])
+    return [zeros(4 * len(z), 4 * len(z[0]), model.programs["synthesis"].inputs[0].channels)]
+
+
+# [decode.prior]
+# > Where no program makes mean, here and below, it is 0 everywhere;
+def mean_and_index(outputs: list[Tensor]) -> list[Tensor]:
+    """Both."""
+    index = outputs[-1]
+    return outputs if len(outputs) == 2 else [zeros(*size_of(index), len(index[0][0])), index]
+
+
+def zeros(height: int, width: int, channels: int) -> Tensor:
+    """A tensor of them."""
+    return [[[0] * channels for _ in range(width)] for _ in range(height)]
 
 
 def cut(t: Tensor, height: int, width: int) -> Tensor:
@@ -1788,6 +1990,91 @@ def reconstruct(model: Model, quality: int, symbols: Tensor, mean: Tensor) -> Te
     return by_element(
         [symbols, mean], lambda s, m, c: dequantise(s, m, gains[c], shift, port.lo, port.hi)
     )
+
+
+Group = list[tuple[int, int, list[int]]]  # row, column, channels of positions, in order
+
+
+# [decode.steps]
+# > Where `order` is a list, group s has the latents of step s, [model.steps](#model.steps):
+# > positions in raster order, at each position channels ascending.
+def step_groups(order: Any, height: int, width: int, m: int) -> list[Group]:
+    """The groups of a tile."""
+    steps = 1 + max(step for row in order for groups in row for step in groups)
+    groups: list[Group] = [[] for _ in range(steps)]
+    for row in range(height):
+        for column in range(width):
+            for s, group in enumerate(groups):
+                here = [c for c in range(m) if step_of(order, row, column, c, m) == s]
+                group.append((row, column, here))
+    return groups
+
+
+# [decode.serial]
+# > Where `order` is `"serial"`, a group has all channels of the positions with one column + slope *
+# > row, slope = KX // 2 + 1 of the conv that reads y_hat. Groups come with that number ascending,
+# > positions of a group with rows ascending, at each position channels ascending.
+def serial_groups(height: int, width: int, slope: int) -> list[list[list[int]]]:
+    """Row and column of the positions of each group."""
+    groups: dict[int, list[list[int]]] = {}
+    for row in range(height):
+        for column in range(width):
+            groups.setdefault(column + slope * row, []).append([row, column])
+    return [groups[number] for number in sorted(groups)]
+
+
+def groups_of(model: Model, height: int, width: int, m: int) -> list[Group]:
+    """The groups of a tile, by either order."""
+    if model.order != "serial":
+        return step_groups(model.order, height, width, m)
+    (conv,) = [op for op in model.programs["context"].ops if "y_hat" in op.inputs]
+    groups = serial_groups(height, width, conv.weight.shape[2] // 2 + 1)
+    return [[(row, column, list(range(m))) for row, column in group] for group in groups]
+
+
+# [decode.context]
+# > With a context steps 3 to 5 are done for every tile on its own, as if the tile were the picture:
+# > features are cut to the tile, rows and columns count from its top left, outside of it is
+# > nothing.
+def decode_with_context(stream: Stream, model: Model, features: Tensor) -> Tensor:
+    """Steps 3 to 5 of the picture: y_hat."""
+    m = model.programs["context"].inputs[0].channels
+    whole = zeros(*size_of(features), m)
+    for tile in stream.tiles:
+        rows, columns = cells(tile, 16)
+        part = [[features[row][column] for column in columns] for row in rows]
+        try:
+            y_hat = decode_tile(stream, model, tile.y_payload, part)
+        except PayloadError as error:
+            raise StreamError(f"payload of y: {error.message}", error.clause) from None
+        put(whole, rows, columns, flat(y_hat))
+    return whole
+
+
+# [decode.context]
+# > y_hat of the tile begins as 0 everywhere. Its latents come in groups, one after the other. For
+# > each group the context is run on the y_hat so far and on features; with the mean and index that
+# > it makes, steps 3 to 5 give the y_hat of the latents of this group, which replace the zeros.
+# > What it makes for other latents is not used. All symbols are in the one y payload of the tile,
+# > group after group.
+def decode_tile(stream: Stream, model: Model, payload: bytes, features: Tensor) -> Tensor:
+    """Steps 3 to 5 of a tile."""
+    (height, width), port = size_of(features), model.programs["context"].inputs[0]
+    y_hat = zeros(height, width, port.channels)
+    gains, shift = model.scaling["inverse_gain"][stream.quality], model.scaling["inverse_shift"]
+    reader = Payload(payload, lanes_of(stream.minor, height * width * port.channels))
+    for group in groups_of(model, height, width, port.channels):
+        outputs = run_program(model.programs["context"], [y_hat, features])
+        mean, index = mean_and_index(outputs)
+        table = table_indexes(model, stream.quality, index)
+        for row, column, channels in group:
+            for c in channels:
+                symbol = reader.symbol(model.y_tables[table[row][column][c]])
+                y_hat[row][column][c] = dequantise(
+                    symbol, mean[row][column][c], gains[c], shift, port.lo, port.hi
+                )
+    reader.end()
+    return y_hat
 
 
 # [decode.synthesis]
@@ -1855,10 +2142,16 @@ def decode(data: bytes, model: Model) -> Picture:
     z = decode_z(stream, model)
     # [decode.prior]
     # > each cut to the first ceil(h / 16) rows and ceil(w / 16) columns.
-    mean, index = (cut(t, height, width) for t in run_prior(model, z))
-    table = table_indexes(model, stream.quality, index)
-    symbols = decode_y(stream, model, table)
-    y_hat = reconstruct(model, stream.quality, symbols, mean)
+    outputs = [cut(t, height, width) for t in run_prior(model, z)]
+    stages = {"z": z}
+    if "context" in model.programs:
+        y_hat = decode_with_context(stream, model, *outputs)
+    else:
+        mean, index = mean_and_index(outputs)
+        table = table_indexes(model, stream.quality, index)
+        symbols = decode_y(stream, model, table)
+        y_hat = reconstruct(model, stream.quality, symbols, mean)
+        stages |= {"mean": mean, "index": index, "table": table, "symbols": symbols}
     x_hat = run_synthesis(model, y_hat)
     # [decode.crop]
     # > Step 7: the first h rows and w columns of x_hat. Channels 0, 1, 2 are red, green, blue.
@@ -1879,12 +2172,8 @@ def decode(data: bytes, model: Model) -> Picture:
     # [decode.output]
     # > The result is height, width, 1 to 4 channels, and the samples, row-major, channels last.
     samples = bytes(flat(pixels))
-    made = (z, mean, index, table, symbols, y_hat, x_hat, pixels)
-    names = ("z", "mean", "index", "table", "symbols", "y_hat", "x_hat", "pixels")
-    channels = len(pixels[0][0])
-    return Picture(
-        stream.height, stream.width, channels, samples, dict(zip(names, made, strict=True))
-    )
+    stages |= {"y_hat": y_hat, "x_hat": x_hat, "pixels": pixels}
+    return Picture(stream.height, stream.width, len(pixels[0][0]), samples, stages)
 
 
 # ---- Command line -------------------------------------------------------------------------------

@@ -11,23 +11,33 @@ once, so that memory grows with the width of a picture alone; see `backends.exec
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 import rangecoder
-from intnet import alpha, backends, chunks, container, memory, planes, tile_coding, tiles
-from intnet.backends.execute import Stream
+from intnet import (
+    alpha,
+    chunks,
+    container,
+    latent_coding,
+    memory,
+    networks,
+    planes,
+    tile_coding,
+    tiles,
+)
 from intnet.chunks import Chunk, Chunks
+from intnet.context import Coded
 from intnet.errors import ModelError, StreamError
 from intnet.latents import Int32Array
 from intnet.limits import DEFAULT, Limits
-from intnet.model_file import PROGRAMS, QUALITIES, Y_STRIDE, Z_STRIDE, Model, check_size
+from intnet.model_file import QUALITIES, Y_STRIDE, Z_STRIDE, Model
 from intnet.options import DecoderOptions, EncoderOptions
-from intnet.program import DTYPES, Array, Port
-from intnet.strips import aligned, cells, input_sizes, rows_of, strip_rows
+from intnet.program import DTYPES, Array
+from intnet.strips import aligned, cells, rows_of
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -73,53 +83,6 @@ class Decoded(NamedTuple):
     header: container.Header
 
 
-def run(model: Model, program: str, x: Array, backend: str) -> list[Array]:
-    """Outputs, in order, of a program with one input, checked and run as a whole."""
-    p = model.programs[program]
-    outputs = backends.load(backend).run(p, {p.inputs[0].name: x})
-    return [outputs[name] for name in p.outputs]
-
-
-def check_sizes(model: Model, size: tuple[int, int], programs: Iterable[str]) -> None:
-    """Raise ModelError where one of the programs does not fit a picture of `size`."""
-    inputs = input_sizes(size)
-    for name in programs:
-        check_size(model.programs[name], name, inputs[name])
-
-
-def stream_of(model: Model, program: str, size: tuple[int, int], backend: str) -> Stream:
-    """A program with one input of `size`, to be fed strips."""
-    p = model.programs[program]
-    return Stream(p, {p.inputs[0].name: size}, backends.load(backend).BACKEND)
-
-
-def push(stream: Stream, x: Array) -> list[Array]:
-    """Feed a program with one input; its outputs in order."""
-    outputs = stream.push({stream.program.inputs[0].name: x})
-    return [outputs[name] for name in stream.program.outputs]
-
-
-def prior_strips(
-    model: Model, z: Iterable[Array], height: int, width: int, backend: str
-) -> Iterator[tuple[Array, Array]]:
-    """Rows of mean and index on the grid of y, from top to bottom: some for each part of z.
-
-    One may be made from fewer rows of z than the other, and so be ahead of it; its rows wait.
-    """
-    left, columns = cells(height, Y_STRIDE), cells(width, Y_STRIDE)
-    size = cells(height, Z_STRIDE), cells(width, Z_STRIDE)
-    stream = stream_of(model, "prior", size, backend)
-    for mean, index in aligned([t[:, :columns] for t in push(stream, rows)] for rows in z):
-        yield mean[:left], index[:left]
-        left -= min(left, len(mean))
-
-
-def prior(model: Model, z: Array, height: int, width: int, backend: str) -> list[Array]:
-    """[mean, index] of a whole picture on the grid of y."""
-    strips = prior_strips(model, rows_of(z, width), height, width, backend)
-    return [np.concatenate(rows) for rows in zip(*strips, strict=True)]
-
-
 def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
     """Run the encoder's networks on uint8 samples (h, w, 1 to 4). Raises ValueError for others.
 
@@ -127,7 +90,7 @@ def analyse(pixels: Pixels, model: Model, backend: str = "numba") -> Analysed:
     Raises ModelError for a model that does not fit this size of picture.
     """
     strips, height, width, grey, transparency = analysing(pixels, model, backend)
-    y_port, z, done = port(model, "hyper_analysis"), [], 0
+    (y_port,), z, done = networks.outputs_of(model, "analysis"), [], 0
     size = cells(height, Y_STRIDE), cells(width, Y_STRIDE), y_port.channels
     y = np.empty(size, DTYPES[y_port.dtype])
     for y_rows, z_rows in strips:
@@ -142,32 +105,17 @@ def analysing(pixels: Pixels, model: Model, backend: str) -> Analysing:
     planes.check(pixels)
     colours, transparency = planes.split(pixels)
     height, width, channels = colours.shape
-    check_sizes(model, (height, width), PROGRAMS)
-    strips = analysis_strips(colours, model, backend)
+    networks.check_sizes(model, (height, width), model.family)
+    strips = networks.analysis_strips(colours, model, backend)
     data = None if transparency is None else alpha.encode(transparency)
     return Analysing(strips, height, width, channels == 1, data)
 
 
-def analysis_strips(pixels: Pixels, model: Model, backend: str) -> Iterator[tuple[Array, Array]]:
-    """Rows of y and z of uint8 samples (h, w, 1 or 3), from top to bottom; z comes later."""
-    height, width, _ = pixels.shape
-    rows, columns = (Z_STRIDE * cells(side, Z_STRIDE) for side in (height, width))
-    analysis = stream_of(model, "analysis", (rows, columns), backend)
-    hyper = stream_of(model, "hyper_analysis", (rows // Y_STRIDE, columns // Y_STRIDE), backend)
-    left = cells(height, Y_STRIDE)
-    for begin in range(0, rows, strip_rows(width)):
-        end = min(rows, begin + strip_rows(width))
-        (y,) = push(analysis, planes.padded(pixels, begin, end))
-        (z,) = push(hyper, y)
-        yield np.ascontiguousarray(y[:left, : cells(width, Y_STRIDE)]), z
-        left -= min(left, len(y))
-
-
-def symbol_strips(
-    a: Analysed | Analysing, model: Model, quality: int, backend: str, z: list[Array]
-) -> Iterator[tuple[Int32Array, npt.NDArray[np.uint8], Array]]:
-    """Rows of symbols of y, of the table of each, and of their means. z: gets its rows."""
-    latents, y = backends.load(backend).latents, []
+def strips_to_code(
+    a: Analysed | Analysing, model: Model, backend: str, z: list[Array]
+) -> Iterator[list[Array]]:
+    """Rows of y and of the outputs of the prior. z: gets its rows."""
+    y = []
 
     def z_rows() -> Iterator[Array]:
         for y_part, z_part in a.strips:
@@ -176,19 +124,22 @@ def symbol_strips(
             z.append(z_part)
             yield z_part
 
-    strips = prior_strips(model, z_rows(), a.height, a.width, backend)
-    for rows, mean, index in aligned((y.pop(), *pair) for pair in strips):
-        tables = latents.table_indexes(index, model.scaling, quality, model.y_tables.n_tables)
-        yield latents.quantise(rows, mean, tables, model.scaling, quality), tables, mean
+    strips = networks.prior_strips(model, z_rows(), a.height, a.width, backend)
+    return aligned((y.pop(), *outputs) for outputs in strips)
 
 
 def y_symbols(
     a: Analysed, model: Model, quality: int, backend: str = "numba"
-) -> tuple[Int32Array, npt.NDArray[np.uint8]]:
-    """Symbols of a whole picture and the table of each, on the grid of y."""
-    strips = zip(*symbol_strips(a, model, quality, backend, []), strict=True)
-    symbols, tables, _ = (np.concatenate(rows) for rows in strips)
-    return symbols, tables
+) -> tuple[Int32Array, Array]:
+    """Symbols of a whole picture and the table of each, on the grid of y.
+
+    A context, and what it chooses, is that of tiles as `encode` makes them.
+    """
+    encoder = latent_coding.Encoder(
+        model, quality, tiles.grid_of(a.height, a.width, tiles.DEFAULT), backend
+    )
+    found = list(encoder.rows(strips_to_code(a, model, backend, [])))
+    return np.concatenate([c.symbols for c in found]), np.concatenate([c.tables for c in found])
 
 
 def code(
@@ -216,14 +167,14 @@ def coded(a: Analysed | Analysing, model: Model, quality: int, options: EncoderO
     had = () if a.alpha is None else (Chunk(chunks.ALPHA, a.alpha),)
     extra = (*had, *options.ancillary)
     grid = tiles.grid_of(a.height, a.width, options.tile, always=bool(extra))
-    encoder, size, crc = tile_coding.SymbolEncoder(grid, model.y_tables), (a.height, a.width), 0
-    backend, verify = options.backend, options.verify
-    picture = Reconstruction(model, quality, size, a.grey, backend) if verify else None
+    networks.check_tiles(model, grid)
+    backend, verify, crc = options.backend, options.verify, 0
+    encoder = latent_coding.Encoder(model, quality, grid, backend)
+    picture = Reconstruction(model, (a.height, a.width), a.grey, backend) if verify else None
     z_rows: list[Array] = []
-    for symbols, tables, mean in symbol_strips(a, model, quality, backend, z_rows):
-        encoder.push(symbols, tables)
+    for part in encoder.rows(strips_to_code(a, model, backend, z_rows)):
         if picture:
-            crc = zlib.crc32(picture.push(symbols, mean).data, crc)
+            crc = zlib.crc32(picture.push(part.y_hat).data, crc)
     minor = container.MINOR_TILED if grid.side else container.MINOR
     header = container.Header(
         model.model_id, quality, a.width, a.height, a.grey, crc if verify else None, minor,
@@ -264,32 +215,22 @@ def encode(
 
 
 class Reconstruction:
-    """The decoder's last network, fed rows of symbols; gives rows of samples.
+    """The decoder's last network, fed rows of y_hat; gives rows of samples.
 
     size: (height, width) of the picture.
     """
 
-    def __init__(
-        self, model: Model, quality: int, size: tuple[int, int], grey: bool, backend: str
-    ) -> None:
-        self.model, self.quality, self.grey = model, quality, grey
-        self.latents, self.left, self.width = backends.load(backend).latents, *size
+    def __init__(self, model: Model, size: tuple[int, int], grey: bool, backend: str) -> None:
+        self.grey, (self.left, self.width) = grey, size
         grid = cells(size[0], Y_STRIDE), cells(size[1], Y_STRIDE)
-        self.synthesis = stream_of(model, "synthesis", grid, backend)
+        self.synthesis = networks.stream_of(model, "synthesis", grid, backend)
 
-    def push(self, symbols: Int32Array, mean: Array) -> Pixels:
-        """The samples that the next rows of symbols and means complete: uint8 (rows, w, 1 or 3)."""
-        scaling, y_port = self.model.scaling, port(self.model, "synthesis")
-        y_hat = self.latents.dequantise(symbols, mean, scaling, self.quality, y_port)
-        (x_hat,) = push(self.synthesis, y_hat)
+    def push(self, y_hat: Array) -> Pixels:
+        """The samples that the next rows of y_hat complete: uint8 (rows, w, 1 or 3)."""
+        (x_hat,) = networks.push(self.synthesis, y_hat)
         x_hat = x_hat[: self.left, : self.width]
         self.left -= len(x_hat)
         return np.ascontiguousarray(planes.luma(x_hat) if self.grey else x_hat)
-
-
-def port(model: Model, program: str) -> Port:
-    """The input port of a program with one input."""
-    return model.programs[program].inputs[0]
 
 
 def choose(models: Iterable[Model], model_id: bytes) -> Model:
@@ -358,41 +299,43 @@ def decoded_strips(stream: container.Stream, model: Model, backend: str) -> Iter
     Raises ModelError, before anything is decoded, for a model that does not fit this size.
     """
     header = stream.header
-    check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
+    networks.check_decoder_sizes(model, header)
     z = decode_z([tile.z for tile in stream.tiles], model, header.grid, header.minor)
     y = [tile.y for tile in stream.tiles]
-    decoder = tile_coding.SymbolDecoder(y, header.grid, model.y_tables, header.minor)
-    return reconstructed(header, z, decoder, model, backend)
+    return reconstructed(latent_coding.Decoder(model, header, y, backend), z)
+
+
+def coded_strips(decoder: latent_coding.Decoder, z: Array) -> Iterator[Coded]:
+    """Rows of latents from z and what the decoder has of y."""
+    model, header, backend = decoder.model, decoder.header, decoder.backend
+    rows, size = rows_of(z, header.width), (header.height, header.width)
+    return decoder.rows(networks.prior_strips(model, rows, *size, backend))
 
 
 def reconstructed(
-    header: container.Header,
-    z: Array,
-    decoder: tile_coding.SymbolDecoder,
-    model: Model,
-    backend: str,
+    decoder: latent_coding.Decoder, z: Array, seen: Callable[[Coded], None] = lambda _: None
 ) -> Iterator[Pixels]:
-    """Rows of samples from z and the symbols of y that decoder gives."""
-    size, latents = (header.height, header.width), backends.load(backend).latents
-    picture = Reconstruction(model, header.quality, size, header.grey, backend)
-    strips = prior_strips(model, rows_of(z, header.width), *size, backend)
-    for mean, index in strips:
-        tables = latents.table_indexes(
-            index, model.scaling, header.quality, model.y_tables.n_tables
-        )
-        yield picture.push(decoder.pull(tables), mean)
+    """Rows of samples from z and what the decoder has of y. seen: is shown the latents."""
+    header = decoder.header
+    size = header.height, header.width
+    picture = Reconstruction(decoder.model, size, header.grey, decoder.backend)
+    for part in coded_strips(decoder, z):
+        seen(part)
+        yield picture.push(part.y_hat)
 
 
 def decode_z(payloads: list[bytes], model: Model, grid: tiles.Grid, minor: int) -> Array:
     """Hyper-latents (ceil(h / 64), ceil(w / 64), Z) within the prior's input port."""
-    z_port = port(model, "prior")
     z = tile_coding.decode_z(payloads, grid, model.z_tables, minor)
-    check_symbols_of_z(z, z_port)
-    return z.astype(DTYPES[z_port.dtype])
+    return checked_z(z, model)
 
 
-def check_symbols_of_z(z: Int32Array, z_port: Port) -> None:
-    """Within the prior's input port. Raises StreamError."""
+def checked_z(z: Int32Array, model: Model) -> Array:
+    """In the dtype of the prior's input port, and within it. Raises StreamError."""
+    if not z.size:
+        return z
+    z_port = networks.port(model, "prior")
     if z.min() < z_port.lo or z.max() > z_port.hi:
         got = f"{z.min()}..{z.max()}"
         raise StreamError(f"stream, stage z: symbols {got}, must be in {z_port.lo}..{z_port.hi}")
+    return z.astype(DTYPES[z_port.dtype])

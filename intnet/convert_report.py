@@ -114,7 +114,7 @@ def layers(twin: MeanScaleHyperprior, model: model_file.Model, x: Tensor) -> lis
     """
     ideal = quantise.float_twin(twin)
     rows = []
-    for name in model_file.PROGRAMS:
+    for name in model.family:
         tightest = {b.op: b for b in model_file.certify(model)[name] if b.quantity == "accumulator"}
         signal = network_outputs(getattr(ideal, name), network_input(ideal, name, x))
         noisy = network_outputs(getattr(twin, name), network_input(ideal, name, x).round())

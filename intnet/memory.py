@@ -15,16 +15,15 @@ from intnet.backends.execute import Step
 from intnet.container import Header
 from intnet.errors import ModelError
 from intnet.limits import MIB, Limits
-from intnet.model_file import PROGRAMS, Y_STRIDE, Z_STRIDE, Model
+from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
+from intnet.networks import outputs_of
 from intnet.options import ENCODER, DecoderOptions, EncoderOptions
 from intnet.ports import infer
 from intnet.program import DTYPES, Program
 from intnet.shapes import Size, shapes
 from intnet.strips import cells, grid, input_sizes, strip_rows
-from intnet.tiles import grid_of
+from intnet.tiles import Grid, grid_of
 from intnet.windows import Windows
-
-ENCODER_PROGRAMS, DECODER = PROGRAMS[:3], PROGRAMS[2:]
 
 FIXED = 8 * MIB  # threads' scratch, buffers of files
 CODED = 6  # copies of a stream's bytes for a value of y: noise at the best quality has 1.5 of them
@@ -34,6 +33,9 @@ OVERLAP = 8  # rows of a tensor that the next strip reads too
 SYMBOL = 24  # bytes of a position of y in a strip: mean, index, table, symbol and copies
 HYPER_SYMBOL = 16  # of z: symbol, table, copies
 PAYLOAD = 4  # copies of a stream's bytes
+BAND_FEATURE = 8  # of a feature in a row of tiles: as strips, as one array, what is left over
+BAND_LATENT = 32  # of a latent in it: y_hat, symbol, table, y, twice each, and copies of a tile
+TILE_LATENT = 48  # of a latent in a tile that a context codes
 WORDS = 16  # bytes that the encoder keeps ready for a symbol of a strip
 RGB, LUMA = 3, 24  # bytes of a pixel in a strip of samples; luma is computed in 32 bits
 WIDER = 8
@@ -41,17 +43,22 @@ WIDER = 8
 
 def to_decode(
     model: Model, size: Size, channels: int, stream_bytes: int, backend: str = "numba",
-    tiles: int = 1,
+    tile: int = 0,
 ) -> int:  # fmt: skip
-    """Bytes to decode a picture of (height, width) from a stream. channels: 1 to 4."""
-    height, width = size
+    """Bytes to decode a picture of (height, width) from a stream. channels: 1 to 4.
+
+    tile: side of a tile in units of 64 pixels, 0: one tile.
+    """
+    (height, width), tiles = size, Grid(*size, tile)
     rows, inputs = min(strip_rows(width), height), input_sizes(size)
-    strips = sum(of_strips(model, name, inputs[name], rows / height, backend) for name in DECODER)
+    names = [name for name in ("prior", "synthesis") if name in model.programs]
+    strips = sum(of_strips(model, name, inputs[name], rows / height, backend) for name in names)
+    strips += of_band(model, tiles, backend)
     strips += SYMBOL * strip_of_y(model, size, rows) + colours(channels) * width * rows
     strips *= WIDER if backend == "numpy" else 1
-    z = HYPER_SYMBOL * math.prod(inputs["prior"]) * channels_of(model, "prior")
+    z = HYPER_SYMBOL * math.prod(inputs["prior"]) * z_channels(model)
     samples = height * width * channels + alpha(size, channels)
-    return FIXED + samples + z + strips + PAYLOAD * stream_bytes + TILE * tiles
+    return FIXED + samples + z + strips + PAYLOAD * stream_bytes + TILE * tiles.tiles
 
 
 def to_decode_region(
@@ -63,11 +70,14 @@ def to_decode_region(
     windows: what it is decoded from, which passes through each network at once.
     """
     y, y_tiles, z, z_tiles = (found.size for found in windows)
-    strips = of_strips(model, "prior", z, 1, backend) + of_strips(model, "synthesis", y, 1, backend)
+    strips = of_strips(model, "synthesis", y, 1, backend)
+    if "prior" in model.programs:
+        strips += of_strips(model, "prior", z, 1, backend)
+    strips += of_tile(model, header.grid, backend)
     strips += SYMBOL * math.prod(y_tiles) * channels_of(model, "synthesis")
     strips += colours(header.channels) * math.prod(area)
     strips *= WIDER if backend == "numpy" else 1
-    symbols = HYPER_SYMBOL * math.prod(z_tiles) * channels_of(model, "prior")
+    symbols = HYPER_SYMBOL * math.prod(z_tiles) * z_channels(model)
     samples = 2 * math.prod(area) * header.channels
     samples += alpha((header.height, header.width), header.channels)
     return FIXED + samples + symbols + strips + PAYLOAD * stream_bytes + TILE * header.grid.tiles
@@ -81,21 +91,22 @@ def to_encode(
 
     searching: by `rate_search`, which holds y.
     """
-    y_port = model.programs["hyper_analysis"].inputs[0]
+    (y_port,) = outputs_of(model, "analysis")
     y = math.prod(grid(size, Y_STRIDE)) * y_port.channels
     rows, inputs = min(size[0], strip_rows(size[1])), input_sizes(size)
-    names = PROGRAMS if options.verify else ENCODER_PROGRAMS
-    part = rows / size[0]
-    strips = sum(of_strips(model, name, inputs[name], part, options.backend) for name in names)
+    names = [name for name in model.family if name in inputs]
+    part, tiles = rows / size[0], grid_of(*size, options.tile)
+    strips = sum(of_strips(model, name, inputs[name], part, options.backend)
+                 for name in names if options.verify or name != "synthesis")  # fmt: skip
+    strips += of_band(model, tiles, options.backend)
     strips += (SYMBOL + WORDS) * strip_of_y(model, size, rows)
     padded = cells(rows, Z_STRIDE) * Z_STRIDE * cells(size[1], Z_STRIDE) * Z_STRIDE
     strips += 2 * RGB * padded  # with edges repeated, then as one array
     strips *= WIDER if options.backend == "numpy" else 1
-    z = HYPER_SYMBOL * math.prod(inputs["prior"]) * channels_of(model, "prior")
+    z = HYPER_SYMBOL * math.prod(inputs["prior"]) * z_channels(model)
     samples = size[0] * size[1] * channels + alpha(size, channels)
     held = y * DTYPES[y_port.dtype]().itemsize * searching
-    tiles = grid_of(*size, options.tile).tiles
-    return FIXED + samples + z + strips + held + CODED * y + TILE * tiles
+    return FIXED + samples + z + strips + held + CODED * y + TILE * tiles.tiles
 
 
 def colours(channels: int) -> int:
@@ -113,6 +124,44 @@ def channels_of(model: Model, program: str) -> int:
     return model.programs[program].inputs[0].channels
 
 
+def z_channels(model: Model) -> int:
+    """Of the hyper-latents, if there are any."""
+    return channels_of(model, "prior") if "prior" in model.programs else 0
+
+
+def of_band(model: Model, tiles: Grid, backend: str) -> int:
+    """Bytes of a row of tiles that a context codes: what the prior makes, latents, and a tile."""
+    if "context" not in model.programs:
+        return 0
+    rows, (_, columns) = tile_size(tiles)[0], grid(tiles[:2], Y_STRIDE)
+    m, features = (port.channels for port in model.programs["context"].inputs)
+    band = rows * columns * (BAND_FEATURE * features + BAND_LATENT * m)
+    return band + of_tile(model, tiles, backend)
+
+
+def of_tile(model: Model, tiles: Grid, backend: str) -> int:
+    """Bytes to run a context on a tile."""
+    if "context" not in model.programs:
+        return 0
+    size, m = tile_size(tiles), channels_of(model, "context")
+    return TILE_LATENT * math.prod(size) * m + of_context(model, size, backend)
+
+
+def of_context(model: Model, size: Size, backend: str) -> int:
+    """Bytes of the tensors of a context: of a front of a tile, or of the whole tile."""
+    if model.serial is None:
+        return of_strips(model, "context", size, 1, backend)
+    program, front = model.serial.gathered, (min(size), 1)
+    sizes = shapes(program, {port.name: front for port in program.inputs})
+    return 2 * sum(tensor_bytes(program, sizes, 1).values())
+
+
+def tile_size(tiles: Grid) -> Size:
+    """Rows and columns of y in a tile, the largest."""
+    (_, rows), (_, columns) = (tiles.spans(side, Y_STRIDE)[0] for side in tiles[:2])
+    return rows, columns
+
+
 def strip_of_y(model: Model, size: Size, rows: int) -> int:
     """Values of y in a strip of so many rows of the picture, and in those that wait."""
     height, columns = grid(size, Y_STRIDE)
@@ -126,7 +175,7 @@ def of_strips(model: Model, name: str, size: Size, part: float, backend: str) ->
     """
     program = model.programs[name]
     try:
-        sizes = shapes(program, {program.inputs[0].name: size})
+        sizes = shapes(program, {port.name: size for port in program.inputs})
     except ValueError as error:
         raise ModelError(f"model: {name}: {error}") from None
     steps = backends.load(backend).BACKEND.steps(program)
@@ -163,8 +212,8 @@ def check_decoding(
 
     more: bytes for each pixel beside.
     """
-    size, tiles = (header.height, header.width), header.grid.tiles
-    needed = to_decode(model, size, header.channels, stream_bytes, options.backend, tiles)
+    size = header.height, header.width
+    needed = to_decode(model, size, header.channels, stream_bytes, options.backend, header.tile)
     needed += more * math.prod(size)
     options.limits.check_memory(f"stream: {header.width}x{header.height} pixels", needed)
 

@@ -20,23 +20,27 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import files, model_frame, program_json
+from intnet import architecture, files, model_frame, program_json, serial_context
+from intnet.architecture import HYPERPRIOR, Order
 from intnet.bounds import Bound, prove
 from intnet.errors import ModelError
-from intnet.ports import Ports, check_range, check_tensor, infer, require
+from intnet.interfaces import check_interfaces
+from intnet.ports import check_range, check_tensor, infer, require
 from intnet.program import Array, Program
+from intnet.serial_context import Serial
 from intnet.shapes import Size, shapes
 
-FORMAT = 1
+FORMAT = 2  # the newest; a mean-scale hyperprior is format 1
 TENSOR_DTYPES = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "I32": np.int32}
 MAX_FILE = 2**28
-PROGRAMS = ("analysis", "hyper_analysis", "prior", "synthesis")
-QUALITIES, PIXEL_CHANNELS = 64, 3
+QUALITIES = 64
+MAX_INDEXED = 256  # tables of y where a program chooses among them
 Y_STRIDE, Z_STRIDE = 16, 64  # pixels per latent, per hyper-latent
 SCALES = {  # per program: sides of its input are multiples of this; its outputs' sides: times, over
     "analysis": (Z_STRIDE, 1, Y_STRIDE),
     "hyper_analysis": (Z_STRIDE // Y_STRIDE, 1, Z_STRIDE // Y_STRIDE),
     "prior": (1, Z_STRIDE // Y_STRIDE, 1),
+    "context": (1, 1, 1),
     "synthesis": (1, Y_STRIDE, 1),
 }
 
@@ -44,6 +48,9 @@ SCALES = {  # per program: sides of its input are multiples of this; its outputs
 @dataclass(frozen=True, eq=False)
 class Scaling:
     """How quality enters: per quality and channel, integers of the latents' quantiser.
+
+    Where no program makes the mean it is 0, and where none makes the index it is 0: in a factorized
+    prior index_offset alone says the table of a channel. With index_shift 1, 2 * table does.
 
     gain: s32 (64, M), symbol ~ ((y - mean) * gain) >> gain_shift
     inverse_gain: s32 (64, M), y_hat = mean + round_shift(symbol * inverse_gain, inverse_shift)
@@ -66,13 +73,18 @@ SHIFTS = {"gain_shift": (16, 40), "inverse_shift": (1, 30), "index_shift": (1, 1
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A whole integer codec: programs, tables, scaling, and free metadata (name, licence, ...)."""
+    """A whole integer codec: programs, tables, scaling, and free metadata (name, licence, ...).
+
+    programs: those of a family, see `intnet.architecture`. z_tables: one per channel of z, None
+    where there is no z. order: of a context, None where there is none.
+    """
 
     programs: Mapping[str, Program]
     y_tables: rangecoder.Tables
-    z_tables: rangecoder.Tables
+    z_tables: rangecoder.Tables | None
     scaling: Scaling
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    order: Order | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -89,25 +101,44 @@ class Model:
         """Name for people; identity is the hash."""
         return str(self.metadata.get("name", "unnamed"))
 
+    @property
+    def family(self) -> tuple[str, ...]:
+        """Names of the programs, in order. Raises ModelError for a set that is no family."""
+        return architecture.family_of(self.programs)
+
+    @property
+    def format(self) -> int:
+        """Version of its file: the first one that can say it."""
+        return 1 if self.family == HYPERPRIOR and len(self.programs["prior"].outputs) == 2 else 2
+
+    @cached_property
+    def serial(self) -> Serial | None:
+        """The context program where its order is serial. Raises ModelError if it cannot be."""
+        is_serial = self.order == architecture.SERIAL
+        return serial_context.serial(self.programs["context"]) if is_serial else None
+
 
 def content(model: Model) -> tuple[str, dict[str, Array]]:
     """Canonical JSON and the tensors by name."""
     tensors: dict[str, Array] = {}
     programs = []
-    for name in PROGRAMS:
+    for name in model.family:
         document, arrays = program_json.to_json(model.programs[name])
         programs.append(document)
         tensors |= arrays
     for name in ARRAYS:
         tensors[f"scaling/{name}"] = getattr(model.scaling, name)
     for name, tables in (("y", model.y_tables), ("z", model.z_tables)):
-        tensors[f"tables/{name}"] = np.frombuffer(rangecoder.to_bytes(tables), np.uint8)
+        if tables is not None:
+            tensors[f"tables/{name}"] = np.frombuffer(rangecoder.to_bytes(tables), np.uint8)
     document = {
-        "format": FORMAT,
+        "format": model.format,
         "programs": programs,
         "scaling": {name: getattr(model.scaling, name) for name in SHIFTS},
         "metadata": dict(model.metadata),
     }
+    if model.order is not None:
+        document["order"] = model.order
     return model_frame.canonical(document), tensors
 
 
@@ -186,26 +217,38 @@ def assemble(document: Any, tensors: Mapping[str, Array]) -> Model:
     """A checked Model from parsed JSON and arrays."""
     typed = program_json.typed
     version = typed(document, "format", int, "model")
-    require(version == FORMAT, f"model: format {version}, this reader knows {FORMAT}")
+    require(1 <= version <= FORMAT, f"model: format {version}, this reader knows 1 to {FORMAT}")
     documents = typed(document, "programs", list, "model")
     programs = [program_json.from_json(d, tensors) for d in documents]
     names = tuple(p.name for p in programs)
-    require(names == PROGRAMS, f"model: programs {names}, must be {PROGRAMS}")
+    family = HYPERPRIOR if version == 1 else architecture.family_of(names)
+    require(names == family, f"model: programs {names}, must be {family}")
     shifts = typed(document, "scaling", dict, "model")
-    wanted = [f"scaling/{name}" for name in ARRAYS] + ["tables/y", "tables/z"]
-    for name in wanted:
-        require(name in tensors, f"model: tensor {name!r} is missing")
-    values: dict[str, Any] = {name: tensors[f"scaling/{name}"] for name in ARRAYS}
+    values: dict[str, Any] = {name: stored(tensors, f"scaling/{name}") for name in ARRAYS}
     values |= {name: typed(shifts, name, int, "model: scaling") for name in SHIFTS}
-    scaling = Scaling(**values)
+    y_tables = tables_of(tensors, "tables/y")
+    z_tables = tables_of(tensors, "tables/z") if "prior" in names else None
+    metadata = typed(document, "metadata", dict, "model")
+    order = architecture.order_of(document["order"]) if "order" in document else None
+    by_name = dict(zip(names, programs, strict=True))
+    model = Model(by_name, y_tables, z_tables, Scaling(**values), metadata, order)
+    check(model)
+    require(model.format == version, f"model: format {version}, must be {model.format} for this")
+    return model
+
+
+def stored(tensors: Mapping[str, Array], name: str) -> Array:
+    """A tensor that must be there."""
+    require(name in tensors, f"model: tensor {name!r} is missing")
+    return tensors[name]
+
+
+def tables_of(tensors: Mapping[str, Array], name: str) -> rangecoder.Tables:
+    """Tables from the bytes of a tensor."""
     try:
-        y_tables, z_tables = (rangecoder.from_bytes(tensors[n].tobytes()) for n in wanted[-2:])
+        return rangecoder.from_bytes(stored(tensors, name).tobytes())
     except rangecoder.TableError as error:
         raise ModelError(f"model: {error}") from None
-    metadata = typed(document, "metadata", dict, "model")
-    model = Model(dict(zip(names, programs, strict=True)), y_tables, z_tables, scaling, metadata)
-    check(model)
-    return model
 
 
 def certify(model: Model) -> dict[str, list[Bound]]:
@@ -214,53 +257,41 @@ def certify(model: Model) -> dict[str, list[Bound]]:
 
 
 def check(model: Model) -> None:
-    """Proof, ports between programs, sizes of scaling and tables."""
+    """Proof, ports between programs, sizes of scaling and tables, the order of a context."""
+    family = model.family
+    has_context = "context" in family
+    require(
+        (model.order is not None) == has_context,
+        f"model: order is {model.order!r:.80}, must be there with a context, and only there",
+    )
     certify(model)
-    ports = {name: infer(model.programs[name]) for name in PROGRAMS}
-    check_interfaces(model, ports)
-    check_scaling(model, ports["synthesis"][model.programs["synthesis"].inputs[0].name].channels)
+    ports = {name: infer(model.programs[name]) for name in family}
+    z_count = 0 if model.z_tables is None else model.z_tables.n_tables
+    y_hat = check_interfaces(model.programs, ports, z_count)
+    check_scaling(model, y_hat.channels)
     check_strides(model)
+    if model.order is not None:
+        check_order(model.order, y_hat.channels)
+    _ = model.serial  # its checks
 
 
-def check_interfaces(model: Model, ports: Mapping[str, Ports]) -> None:
-    """What one program makes, the next one takes."""
-
-    def ends(name: str, outputs: int) -> tuple[Any, list[Any]]:
-        program = model.programs[name]
-        counts = len(program.inputs), len(program.outputs)
-        require(
-            counts == (1, outputs),
-            f"model: {name} has {counts} inputs and outputs, must be (1, {outputs})",
-        )
-        return program.inputs[0], [ports[name][output] for output in program.outputs]
-
-    pixels, (y,) = ends("analysis", 1)
-    y_in, (z,) = ends("hyper_analysis", 1)
-    z_in, (mean, index) = ends("prior", 2)
-    y_hat, (x_hat,) = ends("synthesis", 1)
-    for what, port in (("analysis input", pixels), ("synthesis output", x_hat)):
-        got = (port.dtype, port.channels, port.lo, port.hi)
-        require(
-            got == ("u8", PIXEL_CHANNELS, 0, 255), f"model: {what} is {got}, must be u8, 3, 0..255"
-        )
-    links = (("y", y, y_in), ("z", z, z_in), ("mean", mean, y_hat))
-    for what, made, taken in links:
-        require(
-            made.channels == taken.channels and taken.lo <= made.lo and made.hi <= taken.hi
-            and made.dtype == taken.dtype,
-            f"model: {what} is made as {made} and taken as {taken}",
-        )  # fmt: skip
-    require(index.channels == mean.channels == y.channels, "model: y, mean, index: unlike channels")
-    require(len(model.z_tables.minimum) == z.channels, f"model: z needs {z.channels} tables")
+def check_order(order: Order, channels: int) -> None:
+    """Of a document's form, its groups as large as one another."""
+    steps = architecture.order_of(order)
+    if not isinstance(steps, str):
+        groups = len(steps[0][0])
+        require(channels % groups == 0,
+                f"model: order has {groups} groups, must divide {channels} channels")  # fmt: skip
 
 
 def check_scaling(model: Model, channels: int) -> None:
     """Shapes, dtypes and ranges of Scaling."""
-    s, tables = model.scaling, len(model.y_tables.minimum)
+    s, tables = model.scaling, model.y_tables.n_tables
     for name in ARRAYS[:3]:
         check_tensor(getattr(s, name), ("int32",), (QUALITIES, channels), f"model: scaling, {name}")
     check_tensor(s.dead_zone, ("int32",), (tables,), "model: scaling, dead_zone")
-    require(tables <= 256, f"model: {tables} y tables, at most 256")
+    if "prior" in model.programs:
+        require(tables <= MAX_INDEXED, f"model: {tables} y tables, at most {MAX_INDEXED}")
     limits = {"gain": (1, 2**31 - 1), "inverse_gain": (1, 2**31 - 1), "dead_zone": (0, 2**15)}
     for name, (lo, hi) in limits.items():
         for value in (int(getattr(s, name).min()), int(getattr(s, name).max())):
@@ -271,19 +302,20 @@ def check_scaling(model: Model, channels: int) -> None:
 
 def check_strides(model: Model) -> None:
     """Latents at 1/16, hyper-latents at 1/64 of a small picture; others: `check_size`."""
-    for name, (unit, _, _) in SCALES.items():
+    for name in model.family:
+        unit, _, _ = SCALES[name]
         check_size(model.programs[name], name, (2 * unit, 3 * unit))
 
 
 def check_size(program: Program, name: str, size: Size) -> None:
-    """A program turns an input of `size` into outputs of the size that the codec counts on.
+    """A program turns inputs of `size` into outputs of the size that the codec counts on.
 
     Raises ModelError naming program, got and allowed. Reads no array: cheap for any size.
     """
     (height, width), (_, times, over) = size, SCALES[name]
     wanted = height * times // over, width * times // over
     try:
-        got = shapes(program, {program.inputs[0].name: size})
+        got = shapes(program, {port.name: size for port in program.inputs})
     except ValueError as error:
         raise ModelError(f"model: {name}: {error}") from None
     for output in program.outputs:

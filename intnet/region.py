@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-import rangecoder
-from intnet import backends, chunks, codec, container, memory, planes, tile_coding
+from intnet import chunks, codec, container, latent_coding, memory, networks, planes, tile_coding
 from intnet.container import Entry, Header
-from intnet.latents import Int32Array
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.options import DecoderOptions
@@ -42,8 +40,8 @@ def decode(
     container.check_length(entries, chunk_bytes, len(stream))
     header = header._replace(chunks=chunks.unpack(stream[entries[-1].end :]))
     check_area(area, header)
-    model, size = codec.choose(models, header.model_id), (header.height, header.width)
-    codec.check_sizes(model, size, ("prior", "synthesis"))
+    model = codec.choose(models, header.model_id)
+    networks.check_decoder_sizes(model, header)
     found = windows(model, header.grid, area)
     options = DecoderOptions(backend, limits)
     memory.check_region(model, header, area.size, found, len(stream), options)
@@ -83,57 +81,46 @@ class Part(NamedTuple):
 
     def samples(self, area: Area) -> codec.Pixels:
         """Of an area of the picture."""
-        (x_hat,) = codec.run(self.model, "synthesis", self.y_hat(), self.backend)
+        (x_hat,) = networks.run(self.model, "synthesis", self.y_hat(), self.backend)
         found = x_hat[area.within(self.windows.y.scaled(Y_STRIDE)).slices]
         return np.ascontiguousarray(planes.luma(found) if self.header.grey else found)
 
     def y_hat(self) -> Array:
         """y_hat of the window of y."""
         area, tiles, *_ = self.windows
-        mean, index = self.prior()
-        scaling, quality, y_tables = self.model.scaling, self.header.quality, self.model.y_tables
-        latents = backends.load(self.backend).latents
-        tables = latents.table_indexes(index, scaling, quality, y_tables.n_tables)
-        symbols = np.empty(tables.shape, np.int32)
+        outputs, y_port = self.prior(), networks.port(self.model, "synthesis")
+        y_hat = np.empty((*tiles.size, y_port.channels), DTYPES[y_port.dtype])
+        decoder = latent_coding.Decoder(self.model, self.header, (), self.backend)
         for number, tile in self.tiles(tiles, Y_STRIDE):
             payload = container.payload_of(self.stream, self.header, number, self.entries, "y")
-            part = tables[tile.within(tiles).slices]
-            lanes = tile_coding.lanes_of(self.header.minor, part.size)
+            part = tile.within(tiles).slices
             with stage("y", self.header.grid, number):
-                found = rangecoder.decode(payload, part.ravel(), y_tables, lanes)
-            symbols[tile.within(tiles).slices] = found.reshape(part.shape)
-        inner = area.within(tiles).slices
-        symbols, mean = (np.ascontiguousarray(t[inner]) for t in (symbols, mean))
-        y_port = codec.port(self.model, "synthesis")
-        y_hat: Array = latents.dequantise(symbols, mean, scaling, quality, y_port)
-        return y_hat
+                y_hat[part] = decoder.intact(payload, [t[part] for t in outputs]).y_hat
+        return np.ascontiguousarray(y_hat[area.within(tiles).slices])
 
     def prior(self) -> list[Array]:
-        """Mean and index of the tiles of y."""
-        made = codec.run(self.model, "prior", self.z(), self.backend)
+        """Outputs of the prior, of the tiles of y."""
+        made = networks.prior_outputs(self.model, self.z(), self.backend)
         cells = self.windows.z.scaled(Z_STRIDE // Y_STRIDE)
         inner = self.windows.y_tiles.within(cells).slices
-        return [np.ascontiguousarray(t[inner]) for t in made]
+        return [t[inner] for t in made]
 
     def z(self) -> Array:
         """z of its window."""
         area, tiles = self.windows.z, self.windows.z_tiles
-        z_port = codec.port(self.model, "prior")
-        z = np.empty((*tiles.size, z_port.channels), np.int32)
+        z = networks.blank_z(self.model, tiles.size)
         for number, tile in self.tiles(tiles, Z_STRIDE):
             z[tile.within(tiles).slices] = tile_of_z(
                 self.stream, self.header, self.entries, self.model, number, tile.size
             )
-        found: Array = np.array(z[area.within(tiles).slices], DTYPES[z_port.dtype])
-        return found
+        return np.ascontiguousarray(z[area.within(tiles).slices])
 
 
 def tile_of_z(
     stream: bytes, header: Header, entries: list[Entry], model: Model, number: int, size: Size
-) -> Int32Array:
+) -> Array:
     """z of a tile of `size`, within the prior's input port. Raises StreamError."""
     payload = container.payload_of(stream, header, number, entries, "z")
     with stage("z", header.grid, number):
         found = tile_coding.decode_tile_of_z(payload, size, model.z_tables, header.minor)
-    codec.check_symbols_of_z(found, codec.port(model, "prior"))
-    return found
+    return codec.checked_z(found, model)

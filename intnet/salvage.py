@@ -10,21 +10,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from intnet import chunks, codec, container, memory, planes, strips, tile_coding
+from intnet import chunks, codec, container, latent_coding, memory, networks, planes, strips
 from intnet.container import Entry, Header
 from intnet.errors import StreamError
-from intnet.latents import Int32Array
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.options import DecoderOptions
-from intnet.program import DTYPES, Array
+from intnet.program import Array
 from intnet.region import tile_of_z
 from intnet.rows import COLUMNS, ROWS
 from intnet.strips import cells
+from intnet.tile_coding import Lost
 from intnet.windows import Area, reached
 
 MARK = 128  # the sample of what is lost
-Lost = dict[int, str]  # tile -> why
 
 
 class Salvaged(NamedTuple):
@@ -60,7 +59,7 @@ def decode(
     header, chunks_lost = with_chunks(stream[entries[-1].end :], chunk_bytes, header)
     model = codec.choose(models, header.model_id)
     memory.check_salvage(model, header, len(stream), DecoderOptions(backend, limits))
-    codec.check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
+    networks.check_decoder_sizes(model, header)
     z, lost = intact_z(stream, header, entries, model)
     lost |= without_z(header, model, lost)
     y = []
@@ -71,14 +70,14 @@ def decode(
                 y[-1] = container.payload_of(stream, header, number, entries, "y")
             except StreamError as error:
                 lost[number] = str(error)
-    decoder = Forgiving(y, header, model, lost)
+    decoder = latent_coding.Decoder(model, header, y, backend, lost)
     try:
         pixels = planes.canvas(header)
     except StreamError as error:  # of alpha
         header, chunks_lost = header._replace(chunks=()), str(error)
         pixels = planes.canvas(header)
     done = crc = 0
-    for rows in codec.reconstructed(header, z, decoder, model, backend):
+    for rows in codec.reconstructed(decoder, z):
         crc = zlib.crc32(rows.data, crc)
         pixels[done : done + len(rows), :, : rows.shape[2]] = rows
         done += len(rows)
@@ -101,9 +100,7 @@ def intact_z(
     stream: bytes, header: Header, entries: list[Entry], model: Model
 ) -> tuple[Array, Lost]:
     """z, as near to 0 as may be where it is lost, and the tiles that lost it."""
-    z_port = codec.port(model, "prior")
-    size = strips.grid((header.height, header.width), Z_STRIDE)
-    z = np.full((*size, z_port.channels), min(max(0, z_port.lo), z_port.hi), np.int32)
+    z = networks.blank_z(model, strips.grid((header.height, header.width), Z_STRIDE))
     lost: Lost = {}
     for number, area in enumerate(header.grid.areas(Z_STRIDE)):
         part = z[area]
@@ -111,13 +108,13 @@ def intact_z(
             part[...] = tile_of_z(stream, header, entries, model, number, part.shape[:2])
         except StreamError as error:
             lost[number] = str(error)
-    return z.astype(DTYPES[z_port.dtype]), lost
+    return z, lost
 
 
 def without_z(header: Header, model: Model, lost: Lost) -> Lost:
     """Tiles whose tables depend on z of those lost."""
     found: Lost = {}
-    if lost:
+    if lost and "prior" in model.programs:
         areas = affected(model, "prior", header, Z_STRIDE)
         for number in lost:
             for other in within(areas[number], header):
@@ -160,29 +157,3 @@ def affected(model: Model, program: str, header: Header, stride: int) -> list[Ar
         for axis, length in ((ROWS, header.height), (COLUMNS, header.width))
     )
     return [Area(*spans) for spans in itertools.product(rows, columns)]
-
-
-class Forgiving(tile_coding.SymbolDecoder):
-    """Symbols are 0 in tiles that are lost; those that turn out to be so are added to them."""
-
-    def __init__(self, y: list[bytes], header: Header, model: Model, lost: Lost) -> None:
-        super().__init__(y, header.grid, model.y_tables, header.minor)
-        self.lost: Lost = lost
-
-    def tile(
-        self,
-        band: int,
-        column: int,
-        tables: Array,
-        symbols: Int32Array,
-        edges: tile_coding.Edges,
-    ) -> None:
-        """As its base has it, but nothing raised."""
-        number = band * len(self.rows.columns) + column
-        if number not in self.lost:
-            try:
-                super().tile(band, column, tables, symbols, edges)
-            except StreamError as error:
-                self.lost[number] = str(error)
-                self.open.pop(number, None)
-                symbols[...] = 0

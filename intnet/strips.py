@@ -54,3 +54,16 @@ def aligned(parts: Iterable[Sequence[Array]]) -> Iterator[list[Array]]:
         ready = min(map(len, whole))
         waiting = [t[ready:] for t in whole]
         yield [np.ascontiguousarray(t[:ready]) for t in whole]
+
+
+def regrouped(parts: Iterable[Sequence[Array]], heights: Iterable[int]) -> Iterator[list[Array]]:
+    """Rows of several tensors, as many of each, cut anew: so many rows in each part."""
+    source, waiting = iter(parts), list[list[Array]]()
+    for height in heights:
+        while sum(len(part[0]) for part in waiting) < height:
+            waiting.append(list(next(source)))
+        whole = [np.concatenate(rows) for rows in zip(*waiting, strict=True)]
+        yield [np.ascontiguousarray(t[:height]) for t in whole]
+        waiting = [[t[height:].copy() for t in whole]]
+    for _ in source:  # what checks itself at its end
+        pass

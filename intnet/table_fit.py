@@ -36,7 +36,8 @@ def fit(model: Model, pictures: Iterable[codec.Pixels], strength: float) -> Mode
     strength: of the dead zone, as in `intnet.training.entropy.dead_zone`; 0 is nearest rounding.
     """
     analysed = [codec.analyse(picture, model) for picture in pictures]
-    model = dataclasses.replace(model, z_tables=fitted_z_tables(model.z_tables, analysed))
+    if model.z_tables is not None:
+        model = dataclasses.replace(model, z_tables=fitted_z_tables(model.z_tables, analysed))
     gaussians = half_pmfs(model.y_tables)
     for _ in range(2):  # the tables move the dead zone, which moves the counts
         mixtures = [mixture(row, gaussians, i) for i, row in enumerate(counts(analysed, model))]

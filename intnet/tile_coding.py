@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from intnet.tiles import UNIT, Grid
 
 Y_STRIDE = 16
 Edges = tuple[bool, bool]
+Lost = dict[int, str]  # tile -> why
 SYMBOL_COST = 512  # multiply-accumulates that take as long as one symbol
 
 
@@ -30,13 +31,16 @@ def lanes_of(minor: int, symbols: int) -> int:
 
 
 @contextlib.contextmanager
-def stage(name: str, grid: Grid, number: int) -> Iterator[None]:
-    """A malformed payload is a StreamError that names tile and stage."""
+def stage(name: str, grid: Grid, number: int, lost: Lost | None = None) -> Iterator[None]:
+    """A malformed payload is a StreamError that names tile and stage, or a tile that is lost."""
     try:
         yield
     except rangecoder.PayloadError as error:
         tile = f", {grid.name(number)}" if grid.tiles > 1 else ""
-        raise StreamError(f"stream{tile}, stage {name}: {error}") from None
+        words = f"stream{tile}, stage {name}: {error}"
+        if lost is None:
+            raise StreamError(words) from None
+        lost[number] = words
 
 
 def z_indexes(shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
@@ -46,8 +50,13 @@ def z_indexes(shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
     ).ravel()
 
 
-def encode_z(z: Array, grid: Grid, tables: rangecoder.Tables) -> list[bytes]:
-    """The payloads of z (rows, columns, channels), int32 in its symbols' range."""
+def encode_z(z: Array, grid: Grid, tables: rangecoder.Tables | None) -> list[bytes]:
+    """The payloads of z (rows, columns, channels), int32 in its symbols' range.
+
+    tables: None where z has no channels; payloads are empty then, here and below.
+    """
+    if tables is None:
+        return [b""] * grid.tiles
     parts = [np.ascontiguousarray(z[area], np.int32) for area in grid.areas(UNIT)]
     return [
         rangecoder.encode(x.ravel(), z_indexes(x.shape), tables, rangecoder.lanes_for(x.size))
@@ -56,11 +65,11 @@ def encode_z(z: Array, grid: Grid, tables: rangecoder.Tables) -> list[bytes]:
 
 
 def decode_z(
-    payloads: list[bytes], grid: Grid, tables: rangecoder.Tables, minor: int
+    payloads: list[bytes], grid: Grid, tables: rangecoder.Tables | None, minor: int
 ) -> Int32Array:
     """z (rows, columns, channels) of int32. Raises StreamError."""
     rows, columns = (-(-side // UNIT) for side in grid[:2])
-    z = np.empty((rows, columns, tables.n_tables), np.int32)
+    z = np.empty((rows, columns, tables.n_tables if tables else 0), np.int32)
     for number, (area, payload) in enumerate(zip(grid.areas(UNIT), payloads, strict=True)):
         with stage("z", grid, number):
             z[area] = decode_tile_of_z(payload, z[area].shape[:2], tables, minor)
@@ -68,9 +77,13 @@ def decode_z(
 
 
 def decode_tile_of_z(
-    payload: bytes, size: tuple[int, ...], tables: rangecoder.Tables, minor: int
+    payload: bytes, size: tuple[int, ...], tables: rangecoder.Tables | None, minor: int
 ) -> Int32Array:
     """z of a tile of `size`. Raises PayloadError."""
+    if tables is None:
+        if payload:
+            raise rangecoder.PayloadError(f"payload of {len(payload)} bytes, model has no z: 0")
+        return np.empty((*size, 0), np.int32)
     shape = *size, tables.n_tables
     lanes = lanes_of(minor, math.prod(shape))
     found: Int32Array = rangecoder.decode(payload, z_indexes(shape), tables, lanes)
@@ -145,13 +158,18 @@ class SymbolEncoder:
 
 
 class SymbolDecoder:
-    """Decodes rows of symbols of y, as `SymbolEncoder` coded them. Methods raise StreamError."""
+    """Decodes rows of symbols of y, as `SymbolEncoder` coded them. Methods raise StreamError.
+
+    lost: tiles whose symbols are 0; those that turn out to be damaged are added, and nothing is
+    raised.
+    """
 
     def __init__(
-        self, payloads: list[bytes], grid: Grid, tables: rangecoder.Tables, minor: int
-    ) -> None:
+        self, payloads: Sequence[bytes], grid: Grid, tables: rangecoder.Tables, minor: int,
+        lost: Lost | None = None,
+    ) -> None:  # fmt: skip
         self.rows, self.grid, self.tables, self.minor = Rows(grid), grid, tables, minor
-        self.payloads = payloads
+        self.payloads, self.lost = payloads, lost
         self.open: dict[int, rangecoder.Decoder] = {}
 
     def pull(self, tables: Array) -> Int32Array:
@@ -173,7 +191,9 @@ class SymbolDecoder:
     ) -> None:
         """Fill symbols: the next rows of a tile; edges: whether they are its first, its last."""
         number = band * len(self.rows.columns) + column
-        with stage("y", self.grid, number):
+        if self.lost and number in self.lost:
+            return
+        with stage("y", self.grid, number, self.lost):
             if edges[0]:
                 lanes = lanes_of(self.minor, self.rows.size(band, column) * tables.shape[2])
                 payload = self.payloads[number]
@@ -181,3 +201,6 @@ class SymbolDecoder:
             symbols[...] = self.open[number].pull(tables.ravel()).reshape(symbols.shape)
             if edges[1]:
                 self.open.pop(number).finish()
+            return
+        self.open.pop(number, None)
+        symbols[...] = 0

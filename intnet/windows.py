@@ -52,6 +52,11 @@ class Area(NamedTuple):
         (top, bottom), (left, right) = self
         return Area((top * times, bottom * times), (left * times, right * times))
 
+    def reduced(self, times: int) -> Area:
+        """In cells of a grid that is coarser by `times`."""
+        (top, bottom), (left, right) = self
+        return Area((top // times, -(-bottom // times)), (left // times, -(-right // times)))
+
     def around(self, side: int, size: Size) -> Area:
         """Grown to multiples of side, at most a tensor of `size`."""
         found = [
@@ -80,7 +85,9 @@ def windows(model: Model, grid: Grid, area: Area) -> Windows:
     y_size, z_size = strips.grid(size, Y_STRIDE), strips.grid(size, Z_STRIDE)
     y = source(model.programs["synthesis"], area, y_size)
     y_tiles = y.around(grid.side * Z_STRIDE // Y_STRIDE, y_size)
-    z = source(model.programs["prior"], y_tiles, z_size)
+    z = y_tiles.reduced(Z_STRIDE // Y_STRIDE)
+    if "prior" in model.programs:
+        z = source(model.programs["prior"], y_tiles, z_size)
     return Windows(y, y_tiles, z, z.around(grid.side, z_size))
 
 

@@ -18,7 +18,7 @@ from spec_coder import BYTES, bytes_of, written
 from spec_text import UnreadableError, parts, spaced
 
 import rangecoder
-from intnet import backends, codec, container, model_file, tile_coding
+from intnet import backends, codec, container, model_file, networks, tile_coding
 from intnet.errors import IntnetError
 from intnet.latents import Int32Array
 from intnet.model_file import Model
@@ -156,11 +156,11 @@ def stages_of(data: bytes, model: Model, backend: str) -> Iterator[tuple[str, st
     yield "checksum", f"{zlib.crc32(data[:-4]):08x}"
     size, scaling = (header.height, header.width), model.scaling
     z = codec.decode_z([z_payload], model, header.grid, header.minor)
-    mean, index = codec.prior(model, z, *size, backend)
+    mean, index = networks.prior(model, z, *size, backend)
     latents = backends.load(backend).latents
     tables = latents.table_indexes(index, scaling, header.quality, model.y_tables.n_tables)
     symbols = symbols_of(y_payload, tables, model, header.minor)
-    port = codec.port(model, "synthesis")
+    port = networks.port(model, "synthesis")
     y_hat = latents.dequantise(symbols, mean, scaling, header.quality, port)
     arrays = {"z": z, "mean": mean, "index": index, "table": tables, "symbols": symbols,
               "y_hat": y_hat}  # fmt: skip
@@ -168,7 +168,7 @@ def stages_of(data: bytes, model: Model, backend: str) -> Iterator[tuple[str, st
         yield name, f"{'x'.join(map(str, x.shape))}: {spaced(x.ravel())}"
     yield "inverse_gain", spaced(scaling.inverse_gain[header.quality])
     yield "index_offset", spaced(scaling.index_offset[header.quality])
-    (x_hat,) = codec.run(model, "synthesis", y_hat, backend)
+    (x_hat,) = networks.run(model, "synthesis", y_hat, backend)
     yield "x_hat shape", "x".join(map(str, x_hat.shape))
     pixels = codec.decode(data, [model], backend).pixels
     yield "pixels shape", "x".join(map(str, pixels.shape))

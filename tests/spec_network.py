@@ -11,6 +11,7 @@ import numpy as np
 from spec_text import UnreadableError, numbers, parts, spaced
 
 from intnet import (
+    architecture,
     backends,
     bounds,
     chunks,
@@ -31,6 +32,7 @@ from rangecoder import tables as tables_
 CALL = re.compile(r"(\w+)\((.*)\)")
 # Names of constants in the text are those of the code.
 HOMES = (
+    architecture,
     ports,
     bounds,
     chunks,

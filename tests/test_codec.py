@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rangecoder
-from intnet import codec, container, region, salvage, strips, tile_coding
+from intnet import codec, container, networks, region, salvage, strips, tile_coding
 from intnet.errors import IntnetError, ModelError, StreamError
 from intnet.limits import NO_LIMITS, Limits
 from intnet.model_file import Model
@@ -91,7 +91,7 @@ def test_bad_pixels(tiny, bad):
 @pytest.mark.parametrize("shape", [(2**24 + 1, 1, 3), (1, 2**24 + 1, 1), (2**15, 2**15 + 1, 3)])
 def test_pictures_that_no_stream_can_say(tiny, shape, monkeypatch):
     """Sides above 2**24 and more than 2**30 pixels are refused before any work."""
-    monkeypatch.setattr(codec, "stream_of", None)  # a TypeError where it is called
+    monkeypatch.setattr(networks, "stream_of", None)  # a TypeError where it is called
     view = np.broadcast_to(np.zeros(1, np.uint8), shape)
     with pytest.raises(
         ValueError, match=rf"{shape[1]}x{shape[0]}, must be .*(16777216|1073741824)"

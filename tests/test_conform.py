@@ -16,7 +16,7 @@ from spec_text import SPEC, clauses
 
 import rangecoder
 import rangecoder.layout
-from intnet import backends, codec, container, latents, model_file
+from intnet import backends, codec, container, latents, model_file, networks
 from intnet.conform import running
 from intnet.conform.__main__ import main
 from intnet.conform.classes import CLASSES
@@ -120,7 +120,7 @@ def test_the_streams_are_not_trivial():
     header, ((z_payload, y_payload),) = container.unpack(data)
     size = header.height, header.width
     z = codec.decode_z([z_payload], model, header.grid, header.minor)
-    mean, index = codec.prior(model, z, *size, "numpy")
+    mean, index = networks.prior(model, z, *size, "numpy")
     y_tables = model.y_tables
     tables = latents.table_indexes(index, model.scaling, header.quality, y_tables.n_tables).ravel()
     symbols = rangecoder.decode(y_payload, tables, y_tables)
@@ -149,7 +149,7 @@ def test_streams_decode_alike_by_definition(monkeypatch):
         def push(self, inputs):
             return definition.run(self.program, inputs)
 
-    monkeypatch.setattr(codec, "stream_of", Whole)
+    monkeypatch.setattr(networks, "stream_of", Whole)
     assert [running.run_vector("stream", v, setting).result for v in vectors] == ["pass"] * len(
         vectors
     )

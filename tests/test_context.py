@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rangecoder
-from intnet import backends, context, latents
+from intnet import backends, context, latents, serial_context
 from intnet.backends import numba_serial, threads
 from intnet.backends.simd import choose
-from intnet.context import Coding, Serial
+from intnet.context import Coding
 from intnet.errors import ModelError
 from intnet.model_file import Scaling
 from intnet.program import Concat, Conv, Lut, Op, Port, Program, Slice
+from intnet.serial_context import Serial
 
 FEATURES = 6
 
@@ -79,7 +80,7 @@ def coded(
 ) -> tuple[bytes, np.ndarray]:  # fmt: skip
     """Payload and latents of an encoder."""
     encoder = rangecoder.Encoder(tables, lanes)
-    y_hat = backend.serial().encode(serial, features, y, encoder, c)
+    y_hat = backend.serial().encode(serial, features, y, encoder, c).y_hat
     return encoder.finish(), y_hat
 
 
@@ -88,7 +89,7 @@ def decoded(
     lanes: int = 2,
 ) -> np.ndarray:  # fmt: skip
     decoder = rangecoder.Decoder(payload, tables, lanes)
-    y_hat: np.ndarray = backend.serial().decode(serial, features, decoder, c)
+    y_hat: np.ndarray = backend.serial().decode(serial, features, decoder, c).y_hat
     decoder.finish()
     return y_hat
 
@@ -129,7 +130,7 @@ def test_every_backend_has_the_bits_of_the_definition(
     """Payload and latents, and a decoder of each gets the latents back."""
     m, kernel, hidden, size = CASES[case]
     rng, y, features = picture(len(case), m, size)
-    serial = context.serial(program(rng, m, kernel, hidden))
+    serial = serial_context.serial(program(rng, m, kernel, hidden))
     assert fused(backend, serial) is not False, "the definition stood in"
     c = coding(rng, m, tables.n_tables)
     payload, y_hat = coded(backend, serial, features, y, tables, c)
@@ -151,7 +152,7 @@ def test_the_whole_program_on_all_latents_predicts_them(
     whole = program(rng, m, kernel, hidden)
     c = coding(rng, m, tables.n_tables)
     numpy = backends.load("numpy")
-    _, y_hat = coded(numpy, context.serial(whole), features, y, tables, c)
+    _, y_hat = coded(numpy, serial_context.serial(whole), features, y, tables, c)
     outputs = numpy.run(whole, {"y_hat": y_hat, "features": features})
     indexes = latents.table_indexes(outputs["index"], c.scaling, c.quality, tables.n_tables)
     symbols = latents.quantise(y, outputs["mean"], indexes, c.scaling, c.quality)
@@ -167,7 +168,7 @@ def test_programs_without_a_plan_take_the_definition(
     rng, y, features = picture(5, 3, (4, 6))
     table = rng.integers(0, 256, 256).astype(np.int32)
     extra = (Lut("bent", ("h2",), "u8", 0, 255, table),)
-    serial = context.serial(program(rng, 3, hidden="u8", extra=extra, reader="bent"))
+    serial = serial_context.serial(program(rng, 3, hidden="u8", extra=extra, reader="bent"))
     assert not fused(backend, serial)
     c = coding(rng, 3, tables.n_tables)
     payload, y_hat = coded(backend, serial, features, y, tables, c)
@@ -184,7 +185,7 @@ def test_concatenations_of_slices_and_of_latents_seen_first(tables: rangecoder.T
     slices = (*whole.ops[:-2], Slice("a", ("out",), 0, 1), Slice("b", ("out",), 1, 4),
               Concat("swapped", ("b", "a")), Slice("mean", ("swapped",), 0, 2),
               Slice("index", ("swapped",), 2, 4))  # fmt: skip
-    serial = context.serial(replace(whole, ops=slices))
+    serial = serial_context.serial(replace(whole, ops=slices))
     assert not fused(backends.load("numba"), serial)
     c = coding(rng, 2, tables.n_tables)
     want = coded(backends.load("numpy"), serial, features, y, tables, c)
@@ -207,7 +208,7 @@ def test_random_models_agree(
     monkeypatch.setattr(numba_serial, "GRAIN", 1)
     monkeypatch.setenv("INTNET_THREADS", str(count))
     rng, y, features = picture(seed, m, (h, w))
-    serial = context.serial(program(rng, m, (ky, kx), hidden))
+    serial = serial_context.serial(program(rng, m, (ky, kx), hidden))
     c = coding(rng, m, tables.n_tables)
     numpy, numba = backends.load("numpy"), backends.load("numba")
     payload, y_hat = coded(numpy, serial, features, y, tables, c, lanes)
@@ -219,7 +220,7 @@ def test_random_models_agree(
 def test_a_damaged_payload_is_refused_alike(backend: Any, tables: rangecoder.Tables) -> None:
     """Cut, lengthened or with a flipped bit: the same PayloadError from every backend."""
     rng, y, features = picture(7, 3, (5, 6))
-    serial, c = context.serial(program(rng, 3)), coding(rng, 3, tables.n_tables)
+    serial, c = serial_context.serial(program(rng, 3)), coding(rng, 3, tables.n_tables)
     payload, _ = coded(backend, serial, features, y, tables, c)
     found = 0
     damaged = [payload[:-1], payload + b"\1", b"", *(
@@ -252,7 +253,7 @@ def test_arguments_that_kernels_would_trust_are_checked(
     """Before any kernel runs; the error names what, got and allowed."""
     name, damage, words = WRONG[case]
     rng, y, features = picture(11, 3, (3, 4))
-    serial, c = context.serial(program(rng, 3)), coding(rng, 3, tables.n_tables)
+    serial, c = serial_context.serial(program(rng, 3)), coding(rng, 3, tables.n_tables)
     if name in ("y", "features"):
         y, features = (damage(x) if n == name else x for n, x in (("y", y), ("features", features)))
     else:
@@ -267,7 +268,7 @@ def test_a_fault_in_the_middle_is_named_where_it_is(
 ) -> None:
     """After three fronts comes the top of the range, which no symbol has."""
     rng, _, features = picture(10, 3, (3, 5))
-    serial, c = context.serial(program(rng, 3)), coding(rng, 3, tables.n_tables)
+    serial, c = serial_context.serial(program(rng, 3)), coding(rng, 3, tables.n_tables)
     encoder = rangecoder.Encoder(tables)
     parts: list[np.ndarray] = []
 
@@ -304,7 +305,7 @@ def test_callers_in_eight_threads_get_the_same_bits(
     monkeypatch.setenv("INTNET_THREADS", "3")
     numba = backends.load("numba")
     rng, y, features = picture(8, 20, (6, 9))
-    serial, c = context.serial(program(rng, 20)), coding(rng, 20, tables.n_tables)
+    serial, c = serial_context.serial(program(rng, 20)), coding(rng, 20, tables.n_tables)
     payload, y_hat = coded(numba, serial, features, y, tables, c)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(decoded, numba, serial, features, payload, tables, c)
@@ -321,7 +322,7 @@ def test_helpers_that_never_come_cost_nothing_but_time(
     monkeypatch.setenv("INTNET_THREADS", "2")
     numba = backends.load("numba")
     rng, y, features = picture(9, 4, (5, 5))
-    serial, c = context.serial(program(rng, 4)), coding(rng, 4, tables.n_tables)
+    serial, c = serial_context.serial(program(rng, 4)), coding(rng, 4, tables.n_tables)
     want = coded(backends.load("numpy"), serial, features, y, tables, c)
     with concurrent.futures.ThreadPoolExecutor(1) as busy:
         monkeypatch.setattr(numba_serial, "pool", lambda _: busy)
@@ -359,7 +360,9 @@ BAD = {
     "sees nothing": (lambda: masked(**edges(8, 1, 0)), "see something"),
     "even kernel": (lambda: masked(**edges(8, 4, 2)), "odd sides"),
     "shifted": (lambda: masked(padding=(1, 2, 3, 2)), "padding of half its kernel"),
-    "two outputs": (lambda: replace(masked(), outputs=("mean",)), "two outputs"),
+    "three outputs": (
+        lambda: replace(masked(), outputs=("mean", "index", "out")), "one or two outputs",
+    ),
     "inputs swapped": (
         lambda: replace(masked(), inputs=masked().inputs[::-1]), "inputs 'y_hat', 'features'",
     ),
@@ -376,7 +379,7 @@ def test_programs_that_are_not_serial_contexts_are_refused(case: str) -> None:
     """The error names the operation, what it is and what it must be."""
     make_program, words = BAD[case]
     with pytest.raises(ModelError, match=words):
-        context.serial(make_program())
+        serial_context.serial(make_program())
 
 
 def test_a_kernel_after_the_context_is_refused() -> None:
@@ -385,4 +388,4 @@ def test_a_kernel_after_the_context_is_refused() -> None:
     wide = make.linear(Conv, rng, Port("h2", "s16", 11, -32768, 32767), "s16", 11, kernel=(3, 3),
                        padding=(1, 1, 1, 1), name="wide")  # fmt: skip
     with pytest.raises(ModelError, match="'wide': must be a 1x1 convolution"):
-        context.serial(program(rng, 4, extra=(wide,), reader="wide"))
+        serial_context.serial(program(rng, 4, extra=(wide,), reader="wide"))

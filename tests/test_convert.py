@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from intnet import codec, convert, convert_report, model_file
+from intnet import convert, convert_report, model_file, networks
 from intnet.errors import BoundError, IntnetError
 from intnet.training import checkpoint, quantise
 from intnet.training.data import as_input
@@ -48,10 +48,10 @@ def test_programs_equal_the_training_twin(twin, picture):
         z = twin.hyper_analysis(y).clamp(-127, 127)
         prior = twin.prior(z)
         x_hat = twin.synthesis(y).clamp(0, 255)
-    (got_y,) = codec.run(model, "analysis", pixels, "numpy")
-    (got_z,) = codec.run(model, "hyper_analysis", got_y, "numpy")
-    got_prior = codec.run(model, "prior", got_z, "numpy")
-    (got_x,) = codec.run(model, "synthesis", got_y, "numpy")
+    (got_y,) = networks.run(model, "analysis", pixels, "numpy")
+    (got_z,) = networks.run(model, "hyper_analysis", got_y, "numpy")
+    got_prior = networks.run(model, "prior", got_z, "numpy")
+    (got_x,) = networks.run(model, "synthesis", got_y, "numpy")
     pairs = [(y, got_y), (z, got_z), (prior, np.concatenate(got_prior, -1)), (x_hat, got_x)]
     for expected, got in pairs:
         # float32 carries the twin's products to 24 bits: a tie may fall the other way, no more

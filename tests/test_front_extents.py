@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_context import coding, picture, program
 
-from intnet import context
+from intnet import serial_context
 from intnet.backends import numba_serial
 from intnet.backends.numba_serial import Run
 from intnet.backends.shared_work import PANELS, WEIGHTS_STEP
@@ -26,7 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """An encoder whose loop is not entered."""
     monkeypatch.setattr(numba_serial.kernels, "front_rows", lambda *_: "entered")
     rng, _, features = picture(1, M, SIZE)
-    serial = context.serial(program(rng, M))
+    serial = serial_context.serial(program(rng, M))
     plan = numba_serial.plan(serial)
     assert plan is not None
     return Run(plan, serial, features, coding(rng, M, TABLES), TABLES)

@@ -16,7 +16,7 @@ import sample_programs as make
 import test_context
 
 import rangecoder.compile
-from intnet import backends, context
+from intnet import backends, serial_context
 from intnet.backends import (
     numba_cpu,
     numba_kernels,
@@ -120,7 +120,7 @@ def test_no_serial_kernel_contains_a_floating_point_type(monkeypatch: pytest.Mon
     monkeypatch.setattr(numba_serial, "kernels", fronts)
     tables = rangecoder.build([[1, 2, 1, 1]], minimum=[-1])
     rng, y, features = test_context.picture(0, 20, (5, 7))
-    serial = context.serial(test_context.program(rng, 20))
+    serial = serial_context.serial(test_context.program(rng, 20))
     c, backend = test_context.coding(rng, 20, 1), backends.load("numba")
     payload, _ = test_context.coded(backend, serial, features, y, tables, c)
     test_context.decoded(backend, serial, features, payload, tables, c)

@@ -168,10 +168,10 @@ picture = np.tile(small, (-(-height // 96), -(-width // 96), 1))[:height, :width
 stream, encoding = added(lambda: codec.encode(picture, model, quality, tile=tile))
 pixels, decoding = added(lambda: codec.decode(stream, [model]).pixels)
 _, searching = added(lambda: rate_search.encode_to_size(picture, model, len(stream), options))
-held, tiles = picture.nbytes, grid_of(height, width, tile).tiles
+held, side = picture.nbytes, grid_of(height, width, tile).side
 print(held + encoding, memory.to_encode(model, size, channels, options),
       held + searching, memory.to_encode(model, size, channels, options, searching=True),
-      decoding, memory.to_decode(model, size, channels, len(stream), tiles=tiles))
+      decoding, memory.to_decode(model, size, channels, len(stream), tile=side))
 """
 
 

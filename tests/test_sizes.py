@@ -11,7 +11,7 @@ import sample_programs as make
 from model_parts import MINIMAL, zeros
 
 import rangecoder
-from intnet import codec, container, model_file, strips, tile_coding
+from intnet import codec, container, model_file, networks, strips, tile_coding
 from intnet.errors import ModelError
 from intnet.model_file import Model
 from intnet.program import Conv, ConvTranspose, Crop, DepthToSpace, Op, Pad, Port, Program, Slice
@@ -106,7 +106,7 @@ def test_sizes_that_do_not_fit_are_refused(
 ) -> None:
     """A ModelError names program, got and allowed, before anything runs; the same everywhere."""
     model, size, program, message = UNFIT[case]
-    monkeypatch.setattr(codec, "push", never)
+    monkeypatch.setattr(networks, "push", never)
     with pytest.raises(ModelError, match=rf"{program}.*{message}"):
         codec.encode(np.zeros((*size, 3), np.uint8), model, backend=backend)
     if program in ("prior", "synthesis"):

@@ -14,7 +14,8 @@ from spec_text import SPEC, Example, clause_text, clauses, examples, plain
 
 import rangecoder.errors
 from intnet import container, errors
-from intnet.model_file import ARRAYS, PROGRAMS, SHIFTS
+from intnet.architecture import CONTEXT
+from intnet.model_file import ARRAYS, SHIFTS
 from intnet.program import KINDS, Port, Program
 
 TEXT = SPEC.read_text("utf-8")
@@ -95,7 +96,7 @@ def test_every_operation(kind: str) -> None:
     *(f"error.{name}" for name in ERRORS),
     *(f"stream.header.{name}" for name in container.Header._fields),
     *(f"model.scaling.{name}" for name in (*ARRAYS, *SHIFTS)),
-    *(f"model.program.{name}" for name in PROGRAMS),
+    *(f"model.program.{name}" for name in CONTEXT),
     *(f"port.{f.name}" for f in fields(Port)),
     *(f"program.{f.name}" for f in fields(Program)),
 ])  # fmt: skip

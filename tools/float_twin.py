@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import rangecoder
-from intnet import codec, convert_report, latents, tile_coding
+from intnet import convert_report, latents, networks, tile_coding
 from intnet.distortion import psnr
 from intnet.model_file import Model
 from intnet.program import DTYPES
@@ -61,10 +61,10 @@ def hybrid_point(
     h, w = picture.shape[:2]
     x = F.pad(as_input(picture[None]), (0, -w % 64, 0, -h % 64), mode="replicate") * 255
     y = twin.analysis(x)
-    z_port = codec.port(model, "prior")
+    z_port = networks.port(model, "prior")
     z = channel_last(twin.hyper_analysis(y).round()).clip(z_port.lo, z_port.hi)
     z = z.astype(DTYPES[z_port.dtype])
-    mean, index = codec.prior(model, z, h, w, "numba")
+    mean, index = networks.prior(model, z, h, w, "numba")
     tables = latents.table_indexes(index, model.scaling, quality, len(model.y_tables.minimum))
     q = torch.tensor([float(quality)])
     gain, inverse = (

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from intnet.backends import rounding
 from intnet.backends.threads import spread
-from intnet.latents import SYMBOL_MAX, Int32Array
+from intnet.latents import SYMBOL_MAX, Int32Array, table_dtype
 from intnet.model_file import Scaling
 from intnet.program import DTYPES, Array, Port
 from rangecoder.compile import jit
@@ -18,20 +17,16 @@ round_shift = jit(rounding.round_shift)
 GRAIN = 8  # multiply-accumulates that a sample is worth, for `spread`
 
 
-def table_indexes(
-    index: Array, scaling: Scaling, quality: int, tables: int
-) -> npt.NDArray[np.uint8]:
+def table_indexes(index: Array, scaling: Scaling, quality: int, tables: int) -> Array:
     """As `latents.table_indexes`."""
-    out = np.empty(index.shape, np.uint8)
+    out = np.empty(index.shape, table_dtype(tables))
     offset = np.ascontiguousarray(scaling.index_offset[quality])
     spread(index_rows, len(out), out.size * GRAIN, index, offset, scaling.index_shift, tables - 1,
            out)  # fmt: skip
     return out
 
 
-def quantise(
-    y: Array, mean: Array, indexes: npt.NDArray[np.uint8], scaling: Scaling, quality: int
-) -> Int32Array:
+def quantise(y: Array, mean: Array, indexes: Array, scaling: Scaling, quality: int) -> Int32Array:
     """As `latents.quantise`."""
     out = np.empty(y.shape, np.int32)
     offset = scaling.dead_zone.astype(np.int64) << (scaling.gain_shift - 16)

@@ -25,9 +25,10 @@ from intnet.backends.simd.drivers import Layer, Panels
 from intnet.backends.simd.job import JOB_WORDS, OUT, PARAMETERS, TARGETS, WEIGHTS
 from intnet.backends.simd.linear import kind_of, phase, raised
 from intnet.backends.threads import GRAIN, give_way_address, pool, thread_count
-from intnet.context import FEATURES, Y_HAT, Coding, Plain, Serial, check_arguments, margin
+from intnet.context import Coded, Coding, Plain, check_arguments
 from intnet.ports import Ports, infer
 from intnet.program import Array, Concat, Conv, Program, Slice
+from intnet.serial_context import FEATURES, Y_HAT, Serial, fronts, margin
 from rangecoder import Decoder, Encoder
 
 ALIGN = 64  # bytes
@@ -66,7 +67,7 @@ class Fused(NamedTuple):
 
     plain: Plain
 
-    def decode(self, serial: Serial, features: Array, decoder: Decoder, coding: Coding) -> Array:
+    def decode(self, serial: Serial, features: Array, decoder: Decoder, coding: Coding) -> Coded:
         """As `context.Plain.decode`."""
         ready = plan(serial)
         if ready is None:
@@ -74,11 +75,11 @@ class Fused(NamedTuple):
         check_arguments(serial, features, None, coding, decoder.tables.n_tables)
         run = Run(ready, serial, features, coding, decoder.tables.n_tables)
         decoder.account(*run.fronts(np.empty((0, 0, run.m), np.int16), decoder.batch()))
-        return run.y_hat()
+        return run.coded()
 
     def encode(
         self, serial: Serial, features: Array, y: Array, encoder: Encoder, coding: Coding
-    ) -> Array:
+    ) -> Coded:
         """As `context.Plain.encode`."""
         ready = plan(serial)
         if ready is None:
@@ -88,7 +89,7 @@ class Fused(NamedTuple):
         nobody = Decoder(b"", encoder.tables)
         run.fronts(np.ascontiguousarray(y), nobody.batch())
         encoder.push(run.symbols.ravel(), run.tables.ravel())
-        return run.y_hat()
+        return run.coded()
 
 
 def plan(serial: Serial) -> Plan | None:
@@ -242,10 +243,17 @@ class Run:
         )
         return words
 
-    def y_hat(self) -> Array:
-        """The latents without their margin."""
+    def coded(self) -> Coded:
+        """The latents without their margin; symbols and tables from coding order to the grid."""
         top, side = self.margin
-        return np.ascontiguousarray(self.padded[top:, side : side + self.width])
+        y_hat = np.ascontiguousarray(self.padded[top:, side : side + self.width])
+        places = np.concatenate([
+            rows * self.width + columns
+            for rows, columns in fronts(self.height, self.width, self.serial.slope)
+        ])  # fmt: skip
+        symbols, tables = (np.empty_like(x) for x in (self.symbols, self.tables))
+        symbols[places], tables[places] = self.symbols, self.tables
+        return Coded(y_hat, symbols.reshape(y_hat.shape), tables.reshape(y_hat.shape))
 
     def fronts(self, y: Array, batch: tuple[Any, ...]) -> tuple[Any, Any, Any]:
         """Every front, see `serial_kernels.front_rows`. y: empty to decode."""

@@ -57,7 +57,8 @@ class Twin:
         config = models.Config(**model.metadata["configuration"])
         net = models.MeanScaleHyperprior(config).eval()
         self.net = net.to(memory_format=torch.channels_last)
-        self.torch, self.model = torch, model
+        assert model.z_tables is not None, f"a {ARCHITECTURE} has them"
+        self.torch, self.model, self.z_tables = torch, model, model.z_tables
         at = torch.tensor([float(quality)])
         with torch.inference_mode():
             self.gain, self.inverse_gain = (
@@ -77,7 +78,7 @@ class Twin:
             magnitude = torch.floor(residual.abs() + self.dead_zone[tables])
             plain(torch.copysign(magnitude, residual).int())
         z_payload = rangecoder.encode(
-            coded.z, coded.z_indexes, self.model.z_tables,
+            coded.z, coded.z_indexes, self.z_tables,
             lanes=rangecoder.lanes_for(coded.z.size),
         )  # fmt: skip
         y_payload = rangecoder.encode(
@@ -97,7 +98,7 @@ class Twin:
         """Payloads to uint8 samples (h, w, 3)."""
         torch, net = self.torch, self.net
         z = rangecoder.decode(
-            coded.z_payload, coded.z_indexes, self.model.z_tables,
+            coded.z_payload, coded.z_indexes, self.z_tables,
             lanes=rangecoder.lanes_for(coded.z.size),
         )  # fmt: skip
         with torch.inference_mode():

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import backends, codec, context, strips
+from intnet import backends, codec, serial_context, strips
 from intnet.bench.coder import scales, tables_of
 from intnet.bench.verbs import Verbs
-from intnet.context import FEATURES, Y_HAT, Coding
+from intnet.context import Coding
 from intnet.model_file import QUALITIES, Y_STRIDE, Z_STRIDE, Scaling
 from intnet.program import Array, Concat, Conv, ConvTranspose, Op, Port, Program, Slice
+from intnet.serial_context import FEATURES, Y_HAT
 
 M, HIDDEN = 192, (640, 512)
 SEED, SPREAD = 1, 12  # SPREAD: of weights
@@ -45,7 +46,7 @@ class Prior:
     def __init__(self, rows: int, columns: int) -> None:
         rng = np.random.default_rng(SEED)
         self.backend: Any = backends.load("numba")
-        self.hyper, self.serial = hyper_synthesis(rng), context.serial(context_program(rng))
+        self.hyper, self.serial = hyper_synthesis(rng), serial_context.serial(context_program(rng))
         sigmas = scales()
         self.tables = tables_of(sigmas, [math.ceil(REACH * sigma) for sigma in sigmas])
         self.z_tables = tables_of([1.0], [5])
@@ -75,8 +76,9 @@ class Prior:
         z = rangecoder.decode(payloads[0], np.zeros(self.z.size, np.uint8), self.z_tables)
         features = self.features(z.astype(np.int8).reshape(self.z.shape))
         decoder = rangecoder.Decoder(payloads[1], self.tables, LANES)
-        y_hat: Array = self.backend.serial().decode(self.serial, features, decoder, self.coding)
+        found = self.backend.serial().decode(self.serial, features, decoder, self.coding)
         decoder.finish()
+        y_hat: Array = found.y_hat
         return y_hat
 
 

@@ -20,7 +20,9 @@ from intnet import (
     model_file,
     planes,
     program_json,
+    serial_context,
     shapes,
+    step_context,
     strips,
     tile_coding,
     tiles,
@@ -160,6 +162,18 @@ def tile_area(n: int, side: int, height: int, width: int) -> str:
     return str([rows.start, rows.stop, columns.start, columns.stop])
 
 
+def step_of(order: Any, row: int, column: int, channel: int, channels: int) -> int:
+    """Of a latent of a context that is coded in steps."""
+    steps = step_context.pattern(order, (row + 1, column + 1, channels))
+    return int(steps[row, column, channel])
+
+
+def serial_groups(height: int, width: int, slope: int) -> str:
+    """Rows and columns of the fronts of a serial context."""
+    fronts = serial_context.fronts(height, width, slope)
+    return str([np.stack(front, 1).tolist() for front in fronts])
+
+
 OF_BACKENDS: dict[str, Callable[..., int]] = {
     "floor_shift": on_int64(floor_shift),
     "floor_div": on_int64(floor_div),
@@ -179,6 +193,8 @@ ALIKE: dict[str, Callable[..., int | str]] = {  # all backends have these from o
     "lanes_for": rangecoder.lanes_for,
     "lanes_of": tile_coding.lanes_of,
     "tile": tile_area,
+    "step_of": step_of,
+    "serial_groups": serial_groups,
     "length": lambda n: layout.length(n).hex(" "),
     "crc32": lambda text: f"{zlib.crc32(text.encode()):08x}",
     "luma": luma,

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 import rangecoder
-from intnet import backends, codec, model_file, program_json
+from intnet import backends, codec, model_file, networks, program_json
 from intnet.bounds import prove
 from intnet.conform import arith, coder
 from intnet.conform.arrays import Json, described, expand
 from intnet.conform.folder import Setting, model_of
 from intnet.errors import IntnetError
-from intnet.latents import table_indexes
+from intnet.latents import mean_and_index, table_indexes
 from intnet.limits import NO_LIMITS
 
 
@@ -81,7 +81,8 @@ def model_results(vector: Json, setting: Setting) -> Json:
 def prior_results(vector: Json, setting: Setting) -> Json:
     """Hyper-latents to mean and index, and to the table of every symbol at some qualities."""
     model = model_of(vector, setting.folder)
-    mean, index = codec.run(model, "prior", expand(vector["z"]), setting.backend)
+    outputs = networks.run(model, "prior", expand(vector["z"]), setting.backend)
+    mean, index = mean_and_index(outputs, networks.port(model, "synthesis"))
     count = model.y_tables.n_tables
     tables = {
         str(q): described(table_indexes(index, model.scaling, q, count))

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intnet import backends, codec, container, model_file, pictures
+from intnet import backends, codec, container, model_file, networks, pictures
+from intnet.architecture import HYPERPRIOR
 from intnet.conform.arrays import Json
 from intnet.conform.classes import results
 from intnet.conform.folder import INDEX, Setting, files
@@ -159,7 +160,9 @@ def stream(name: str, comment: str, model: str, data: bytes) -> Made:
 
 def priors(wanted: Wanted, path: str) -> Iterator[Made]:
     """Hyper-latents that no picture need have: the middle, both ends, noise over the interval."""
-    port = codec.port(wanted.model, "prior")
+    if wanted.model.family != HYPERPRIOR:
+        return  # no prior, or one that chooses no tables
+    port = networks.port(wanted.model, "prior")
     n, middle = port.channels, min(max(0, port.lo), port.hi)
     recipes: dict[str, tuple[str, list[int], Json]] = {
         "zero": ("Biases alone.", [1, 1, n], {"fill": middle}),

@@ -10,8 +10,19 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import numpy as np
+
 import rangecoder
-from intnet import backends, codec, container, model_file, program_json, strips, tile_coding
+from intnet import (
+    backends,
+    codec,
+    container,
+    latent_coding,
+    model_file,
+    networks,
+    program_json,
+    strips,
+)
 from intnet.backends.execute import Backend, Rows, Step, Stream
 from intnet.conform.arrays import Json, described, expand
 from intnet.conform.folder import Setting, Stage, model_of
@@ -24,7 +35,7 @@ class Trace:
     """Stages of one vector on a backend, in order."""
 
     def __init__(self, backend: str) -> None:
-        self.backend = backends.load(backend)
+        self.name, self.backend = backend, backends.load(backend)
         self.stages: list[Stage] = []
 
     def add(self, stage: str, name: str, x: Array) -> Array:
@@ -44,7 +55,9 @@ class Trace:
         return Stream(program, sizes, Backend(steps, seen)).push(inputs)
 
     def prior(self, model: Model, z: Array) -> list[Array]:
-        """[mean, index], uncropped."""
+        """Outputs of the prior, uncropped."""
+        if "prior" not in model.programs:
+            return networks.prior_outputs(model, z, self.name)
         program = model.programs["prior"]
         made = self.network("prior", program, {program.inputs[0].name: z})
         return [made[name] for name in program.outputs]
@@ -90,7 +103,7 @@ def of_program(found: Trace, vector: Json) -> None:
 def of_prior(found: Trace, vector: Json, folder: Path) -> None:
     """Class prior."""
     model = model_of(vector, folder)
-    _, index = found.prior(model, found.add("z", "z", expand(vector["z"])))
+    *_, index = found.prior(model, found.add("z", "z", expand(vector["z"])))
     for quality in vector["qualities"]:
         found.tables(model, index, quality)
 
@@ -99,16 +112,17 @@ def of_stream(found: Trace, vector: Json, folder: Path) -> dict[str, Array]:
     """A whole stream, as SPEC.md decodes it: at once. Outputs of its last network."""
     model = model_of(vector, folder)
     header, coded = container.unpack((folder / vector["stream"]).read_bytes())
-    size, quality, latents = (header.height, header.width), header.quality, found.backend.latents
+    size = header.height, header.width
     z_payloads, y_payloads = (list(payloads) for payloads in zip(*coded, strict=True))
     z = codec.decode_z(z_payloads, model, header.grid, header.minor)
     z = found.add("z", "symbols", z)
     rows, columns = strips.grid(size, model_file.Y_STRIDE)
-    mean, index = (x[:rows, :columns].copy() for x in found.prior(model, z))
-    tables = found.tables(model, index, quality)
-    decoder = tile_coding.SymbolDecoder(y_payloads, header.grid, model.y_tables, header.minor)
-    symbols = found.add("y", "symbols", decoder.pull(tables))
-    port = codec.port(model, "synthesis")
-    y_hat = latents.dequantise(symbols, mean, model.scaling, quality, port)
+    outputs = [x[:rows, :columns].copy() for x in found.prior(model, z)]
+    if "context" not in model.programs:
+        found.tables(model, outputs[-1], header.quality)
+    decoder = latent_coding.Decoder(model, header, y_payloads, found.name)
+    y_hat, symbols, _ = map(np.concatenate, zip(*decoder.rows([outputs]), strict=True))
+    found.add("y", "symbols", symbols)
     found.add("y", "y_hat", y_hat)
+    port = networks.port(model, "synthesis")
     return found.network("synthesis", model.programs["synthesis"], {port.name: y_hat})

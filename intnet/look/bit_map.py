@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 import rangecoder
-from intnet import codec, container, memory, tile_coding
-from intnet.latents import Int32Array
+from intnet import codec, container, latent_coding, memory, networks, tile_coding
+from intnet.context import Coded
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model
 from intnet.options import DecoderOptions
@@ -60,21 +60,6 @@ class BitMap(NamedTuple):
         ]  # fmt: skip
 
 
-class MeteredDecoder(tile_coding.SymbolDecoder):
-    """Keeps what the symbols of y cost, by the tables that they are decoded with."""
-
-    def __init__(self, stream: container.Stream, tables: rangecoder.Tables) -> None:
-        payloads, header = [tile.y for tile in stream.tiles], stream.header
-        super().__init__(payloads, header.grid, tables, header.minor)
-        self.bits: list[Floats] = []
-
-    def pull(self, tables: Array) -> Int32Array:
-        """The symbols of the next rows, from the table of each."""
-        symbols = super().pull(tables)
-        self.bits.append(rangecoder.symbol_bits(symbols, tables, self.tables).sum(2))
-        return symbols
-
-
 def measure(
     data: bytes, models: Iterable[Model], backend: str = "numba", limits: Limits = DEFAULT
 ) -> BitMap:
@@ -83,15 +68,27 @@ def measure(
     header = stream.header
     model = codec.choose(models, header.model_id)
     memory.check_decoding(model, header, len(data), DecoderOptions(backend, limits))
-    codec.check_sizes(model, (header.height, header.width), ("prior", "synthesis"))
+    networks.check_decoder_sizes(model, header)
     z = codec.decode_z([tile.z for tile in stream.tiles], model, header.grid, header.minor)
-    decoder = MeteredDecoder(stream, model.y_tables)
-    strips = codec.reconstructed(header, z, decoder, model, backend)
+    found: list[Floats] = []
+
+    def count(part: Coded) -> None:
+        found.append(rangecoder.symbol_bits(part.symbols, part.tables, model.y_tables).sum(2))
+
+    decoder = latent_coding.Decoder(model, header, [tile.y for tile in stream.tiles], backend)
+    strips = codec.reconstructed(decoder, z, count)
     pixels = np.concatenate(list(codec.checked(strips, header)))
-    z_tables = tile_coding.z_indexes(z.shape).reshape(z.shape)
-    z_bits = rangecoder.symbol_bits(z.astype(np.int32), z_tables, model.z_tables).sum(2)
-    y_bits = np.concatenate(decoder.bits)
+    z_bits, y_bits = bits_of_z(z, model), np.concatenate(found)
     return BitMap(y_bits, spread(z_bits, y_bits.shape), pixels, stream)
+
+
+def bits_of_z(z: Array, model: Model) -> Floats:
+    """Of each position of z."""
+    if model.z_tables is None:
+        return np.zeros(z.shape[:2])
+    tables = tile_coding.z_indexes(z.shape).reshape(z.shape)
+    found: Floats = rangecoder.symbol_bits(z.astype(np.int32), tables, model.z_tables).sum(2)
+    return found
 
 
 def spread(z: Floats, shape: tuple[int, ...]) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 
 from float_pairs import exchange
 from float_pairs.exchange import Array
-from intnet import backends, codec, model_file
+from intnet import backends, model_file, networks
 from intnet.backends.simd import choose
 from intnet.model_file import Y_STRIDE
 
@@ -26,7 +26,7 @@ def main() -> None:
 
     def prior(z: Array, grid: tuple[int, int]) -> tuple[Array, Array]:
         height, width = (side * Y_STRIDE for side in grid)
-        mean, index = codec.prior(model, z, height, width, args.backend)
+        mean, index = networks.prior(model, z, height, width, args.backend)
         tables = latents.table_indexes(index, model.scaling, args.quality, model.y_tables.n_tables)
         return mean, tables
 

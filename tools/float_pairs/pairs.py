@@ -20,7 +20,7 @@ import numpy as np
 import rangecoder
 from float_pairs import exchange
 from float_pairs.inputs import Gains, Picture
-from intnet import codec, latents
+from intnet import latents, networks
 from intnet.model_file import Model
 from intnet.program import Array
 
@@ -79,7 +79,7 @@ class IntegerArithmetic:
 
     def latents(self, symbols: Array, mean: Array) -> Array:
         """`latents.dequantise`."""
-        port = codec.port(self.model, "synthesis")
+        port = networks.port(self.model, "synthesis")
         return latents.dequantise(symbols, mean, self.model.scaling, self.quality, port)
 
     def rounded(self, mean: Array) -> Array:

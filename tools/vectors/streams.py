@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import rangecoder
-from intnet import codec, container, latents, model_file, tile_coding
+from intnet import codec, container, latents, model_file, networks, tile_coding
 from intnet.conform.arrays import described, expand, lcg
 from intnet.model_file import QUALITIES, Model, certify
 from vectors import bad_models, definition, minimal_model, tiny_model, wide_model
@@ -129,7 +129,7 @@ def any_symbols(extreme: bool) -> bytes:
     """A stream that no encoder writes: z at its ends, symbols at the ends of 16 bits or noise."""
     m = model("tiny")
     z = np.array([31, -31, 31, -31], np.int32)
-    mean, index = codec.prior(m, z.astype(np.int8).reshape(1, 1, 4), 40, 33, "numpy")
+    mean, index = networks.prior(m, z.astype(np.int8).reshape(1, 1, 4), 40, 33, "numpy")
     tables = latents.table_indexes(index, m.scaling, 40, m.y_tables.n_tables).ravel()
     ends = [-(2**15), 2**15 - 1, 0, 1, -1] if extreme else lcg(97, 71, -9, 9)
     symbols = np.resize(np.array(ends, np.int32), mean.size)
