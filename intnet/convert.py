@@ -225,4 +225,7 @@ def scaling(twin: MeanScaleHyperprior) -> Scaling:
 
 def integer_model(twin: MeanScaleHyperprior, metadata: Mapping[str, Any]) -> Model:
     """Emit a twin as a Model. Raises BoundError where a layer could overflow."""
-    return Model(programs(twin), gaussian_tables(), z_tables(twin.z_prior), scaling(twin), metadata)
+    order = twin.order if twin.context else None
+    return Model(
+        programs(twin), gaussian_tables(), z_tables(twin.z_prior), scaling(twin), metadata, order
+    )

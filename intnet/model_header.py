@@ -12,11 +12,15 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from intnet import model_frame
+from intnet import architecture, model_frame
+from intnet.architecture import SERIAL
 from intnet.errors import ModelError
 
 # Positions per pixel of each program's input: latents at 1/16, hyper-latents at 1/64 of each side.
-DENSITY = {"analysis": 1.0, "hyper_analysis": 16**-2, "prior": 64**-2, "synthesis": 16**-2}
+DENSITY = {
+    "analysis": 1.0, "hyper_analysis": 16**-2, "prior": 64**-2, "context": 16**-2,
+    "synthesis": 16**-2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,18 @@ def parse(data: bytes, name: str = "") -> ModelHeader:
 
 
 def programs(header: ModelHeader) -> list[dict[str, Any]]:
-    """Per program its name, operations by kind and multiply-accumulates per pixel in thousands."""
+    """Per program its name, operations by kind and multiply-accumulates per pixel in thousands.
+
+    A context counts as often as it is run.
+    """
     try:
+        runs = {"context": architecture.step_count(header.document.get("order", SERIAL))}
         return [
-            {"name": p["name"], "ops": counts(p["ops"]), "kmac_per_pixel": kmac(p, header.shapes)}
+            {
+                "name": p["name"],
+                "ops": counts(p["ops"]),
+                "kmac_per_pixel": kmac(p, header.shapes, runs.get(p["name"], 1)),
+            }
             for p in header.document["programs"]
         ]
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
@@ -88,7 +100,9 @@ def counts(ops: list[dict[str, Any]]) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
 
 
-def kmac(program: Mapping[str, Any], shapes: Mapping[str, list[int]]) -> float | None:
+def kmac(
+    program: Mapping[str, Any], shapes: Mapping[str, list[int]], runs: int = 1
+) -> float | None:
     """Thousands of multiply-accumulates per pixel; None for a program not known by name."""
     if program["name"] not in DENSITY:
         return None
@@ -108,4 +122,4 @@ def kmac(program: Mapping[str, Any], shapes: Mapping[str, list[int]]) -> float |
         elif op["kind"] == "space_to_depth":
             out = here / op["block"] ** 2
         density[op["name"]] = out
-    return round(total / 1000, 3)
+    return round(runs * total / 1000, 3)

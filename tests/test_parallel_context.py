@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from intnet import bounds, convert
-from intnet.training import initialise, quantise
+from intnet.training import checkpoint, evaluate, initialise, quantise
 from intnet.training.context import EVERYTHING, QUADTREE, steps
 from intnet.training.models import Config, MeanScaleHyperprior
+from intnet.training.train import TRANSFORMS, main
 
 M = 16
 
@@ -81,3 +84,29 @@ def test_integers_predict_as_floats_do(model):
     context = convert.programs(twin)["context"]
     assert [port.name for port in context.inputs] == ["y_hat", "features"]
     assert bounds.prove(context)
+
+
+def test_a_context_grows_on_trained_transforms(model, tmp_path):
+    """`--context --entropy-only`: the transforms stay bit for bit, the new context learns."""
+    plain = MeanScaleHyperprior(Config(c=16, m=M, m_hidden=16, z=16, blocks=1))
+    given, out = tmp_path / "given.safetensors", tmp_path / "out.safetensors"
+    checkpoint.save_weights(given, plain.state_dict(), {"stage": "float", **vars(plain.config)})
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    main([str(tmp_path), "--out", str(out), "--init", str(given), "--minutes", "0.02", "--crop",
+          "64", "--batch", "2", "--context", "16", "--entropy-only", "--threads", "1"])  # fmt: skip
+    after, meta = checkpoint.load_weights(out)
+    assert (meta["context"], meta["m"]) == (16, M)
+    assert meta["step"] > 1
+    for name, before in plain.state_dict().items():
+        if name.startswith(TRANSFORMS):
+            assert torch.equal(after[name], before), name
+    assert after["context.predict.weight"].abs().max() > 0
+    assert evaluate.load_model(out).config.context == 16
+
+
+def test_entropy_only_needs_transforms(tmp_path, capsys):
+    """A rate alone would push fresh latents to zero."""
+    Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(tmp_path / "black.png")
+    with pytest.raises(SystemExit, match="needs --init"):
+        main([str(tmp_path), "--out", str(tmp_path / "out.safetensors"), "--entropy-only"])

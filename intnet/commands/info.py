@@ -150,8 +150,8 @@ def models(*, as_json: common.Json = False) -> None:
 
 def model_row(entry: shipped.Entry) -> dict[str, Any]:
     """One model, as --json prints it."""
-    costs = {p["name"]: p["kmac_per_pixel"] for p in model_header.programs(entry.header)}
-    decoding = [cost for name, cost in costs.items() if name not in ENCODING]
+    programs = model_header.programs(entry.header)
+    decoding = [p["kmac_per_pixel"] for p in programs if p["name"] not in ENCODING]
     return {
         "name": entry.name,
         "default": entry.name == shipped.DEFAULT,

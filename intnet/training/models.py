@@ -170,14 +170,23 @@ class MeanScaleHyperprior(nn.Module):
         """The layer that makes mean and log-scale."""
         return self.context.predict if self.context else conv_at(self.prior, -1)
 
-    def forward(self, x: Tensor, quality: Tensor) -> Output:
-        """x: (n, 3, h, w) in [0, 1], sides multiples of 64; quality: (n,) in 0..63."""
-        y = self.analysis((x - self.pixel_offset) * self.pixel_scale)
+    def rates(self, y: Tensor, quality: Tensor) -> tuple[Coded, Tensor, Tensor]:
+        """What becomes of latents y (n, m, h, w); bits_y and bits_z (n,)."""
         z = self.hyper_analysis(y)
         features = self.prior(round_ste(z)).float()
         coded = self.code(y.float(), features, quality)
         noisy = self.coded(coded.residual, coded.symbols)
         bits_y = gaussian_bits(noisy, coded.log_scale).sum((1, 2, 3))
         bits_z = self.z_prior.bits(self.coded(z.float(), round_ste(z))).sum((1, 2, 3))
+        return coded, bits_y, bits_z
+
+    def latents(self, x: Tensor) -> Tensor:
+        """y (n, m, h / 16, w / 16) of x (n, 3, h, w) in [0, 1]."""
+        y: Tensor = self.analysis((x - self.pixel_offset) * self.pixel_scale)
+        return y
+
+    def forward(self, x: Tensor, quality: Tensor) -> Output:
+        """x: (n, 3, h, w) in [0, 1], sides multiples of 64; quality: (n,) in 0..63."""
+        coded, bits_y, bits_z = self.rates(self.latents(x), quality)
         x_hat = self.synthesis(coded.y_hat).float() / self.pixel_scale + self.pixel_offset
         return Output(x_hat, bits_y, bits_z)

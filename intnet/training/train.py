@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import json
 import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from intnet.training.quantise import integer_twin
 
 EMA_DECAY = 0.999
 REFERENCE_LAMBDA = 0.018
+TRANSFORMS = ("analysis", "synthesis", "log_gain", "log_inverse_gain")  # what trades distortion
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     p.add_argument("--crop", type=int, default=192, help="side of a crop, a multiple of 64")
     p.add_argument("--batch", type=int, default=8)
+    p.add_argument(
+        "--entropy-only",
+        action="store_true",
+        help="leave analysis and synthesis as they are (needs --init); several times as fast",
+    )
     p.add_argument(
         "--dead-zone",
         type=float,
@@ -108,6 +116,11 @@ class Trainer:
         self.model.hard_rate = args.hard_rate
         self.model.train()  # calibration leaves it in evaluation mode
         self.model.dead_zone.fill_(args.dead_zone)
+        if args.entropy_only:
+            if args.init is None:
+                raise SystemExit("--entropy-only: needs --init with trained transforms")
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(not name.startswith(TRANSFORMS))
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.optimisers = Optimisers(self.model)
         if args.resume:
@@ -117,11 +130,15 @@ class Trainer:
         """A fresh KLT, given weights, or their integer twin."""
         args = self.args
         weights, meta = checkpoint.load_weights(args.init) if args.init else (None, vars(args))
-        model = MeanScaleHyperprior(Config.of(meta))
+        config = Config.of(meta)
+        grows = args.context > 0 and not config.context  # a context for weights without one
+        model = MeanScaleHyperprior(replace(config, context=args.context) if grows else config)
         calibration = as_input(next(batches(self.pictures, 64, 128, np.random.default_rng(1))))
         if weights is None:
             klt(model, calibration)
         elif meta["stage"] == "float":
+            if grows:
+                weights = grown(model, weights, calibration)
             model.load_state_dict(weights)
         if args.stage == "integer":
             if weights is None:
@@ -157,13 +174,19 @@ class Trainer:
         """Rate + lambda * distortion, each over sqrt(lambda) so that no quality dominates."""
         kind = torch.device(self.args.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.args.bf16):
-            out = self.model(x, quality)
-        pixels = x.shape[2] * x.shape[3]
-        bpp = (out.bits_y + out.bits_z) / pixels
-        mse = (out.x_hat - x).square().mean((1, 2, 3))
+            bits, mse = self.rate_and_distortion(x, quality)
+        bpp = bits / (x.shape[2] * x.shape[3])
         lam = rate_lambda(quality)
         loss = ((bpp + lam * 255**2 * mse) * (REFERENCE_LAMBDA / lam).sqrt()).mean()
         return loss, {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse.mean().item()}
+
+    def rate_and_distortion(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Bits and mean squared error of each of x (n, 3, h, w); of bits alone the error is 0."""
+        if self.args.entropy_only:
+            _, bits_y, bits_z = self.model.rates(self.model.latents(x), quality)
+            return bits_y + bits_z, torch.zeros_like(bits_y)
+        out = self.model(x, quality)
+        return out.bits_y + out.bits_z, (out.x_hat - x).square().mean((1, 2, 3))
 
     def train_step(self, batch: Any, fraction: float) -> dict[str, float]:
         """One batch, one step of every optimiser, one step of the average."""
@@ -214,6 +237,17 @@ class Trainer:
                     saved = now
         self.save()
         draw_log(log_path, args.out.with_suffix(".png"))
+
+
+def grown(model: MeanScaleHyperprior, weights: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
+    """Weights without a context, and what model has beside them as a fresh start has it."""
+    fresh = copy.deepcopy(model)
+    kept = {k: v for k, v in weights.items() if fresh.state_dict()[k].shape == v.shape}
+    fresh.load_state_dict(kept, strict=False)
+    assert fresh.context is not None, "it grows"
+    with torch.no_grad():
+        fresh.context.start(fresh.latents(x).std((0, 2, 3)))
+    return fresh.state_dict()
 
 
 def resume_path(out: Path) -> Path:
