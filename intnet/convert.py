@@ -22,6 +22,7 @@ from intnet.model_file import QUALITIES, Model, Scaling
 from intnet.program import (
     Add,
     Array,
+    Concat,
     Conv,
     DepthToSpace,
     Op,
@@ -31,6 +32,7 @@ from intnet.program import (
     SpaceToDepth,
 )
 from intnet.training import entropy
+from intnet.training.context import Context
 from intnet.training.layers import S16_MAX, Block
 from intnet.training.models import MeanScaleHyperprior
 from intnet.training.quantise import INDEX_UNITS, U8_MAX, Z_MAX, IntegerConv
@@ -65,12 +67,12 @@ def multiplier_and_shift(divisor: Tensor, fraction: int) -> tuple[Array, Array]:
 class Builder:
     """Collects the operations of one program."""
 
-    def __init__(self, name: str, port: Port) -> None:
-        self.name, self.port, self.ops = name, port, list[Op]()
+    def __init__(self, name: str, *ports: Port) -> None:
+        self.name, self.ports, self.ops = name, ports, list[Op]()
 
     def program(self, *outputs: str) -> Program:
         """What was built."""
-        return Program(self.name, (self.port,), tuple(self.ops), outputs)
+        return Program(self.name, self.ports, tuple(self.ops), outputs)
 
     def append(self, op: Op) -> str:
         """Add an operation; its name is its tensor."""
@@ -105,6 +107,13 @@ class Builder:
             )
         return trunk
 
+    def halves(self, source: str, m: int) -> list[str]:
+        """The first m channels, mean, and the others, index."""
+        return [
+            self.append(Slice(name, (source,), begin, begin + m))
+            for name, begin in (("mean", 0), ("index", m))
+        ]
+
     def sequence(self, net: nn.Sequential, source: str, skip_last: int = 0) -> str:
         """Every module of a network in order."""
         for i, module in enumerate(list(net)[: len(net) - skip_last]):
@@ -122,8 +131,22 @@ class Builder:
         return source
 
 
+def context(twin: Context) -> Program:
+    """The program of a context: latents so far, and features of the prior."""
+    m, width = len(twin.near.bias), len(twin.mix.bias)
+    latents = Port("y_hat", "s16", m, -S16_MAX, S16_MAX)
+    context = Builder("context", latents, Port("features", "u8", width, 0, U8_MAX))
+    source = latents.name
+    for name in ("near", "mix"):
+        source = context.layer(name, source, getattr(twin, name))
+    seen = context.append(Concat("seen", (source, "features")))
+    joined = context.layer("join", seen, cast(IntegerConv, twin.join))
+    both = context.layer("predict", joined, cast(IntegerConv, twin.predict))
+    return context.program(*context.halves(both, m))
+
+
 def programs(twin: MeanScaleHyperprior) -> dict[str, Program]:
-    """The four integer programs of a twin."""
+    """The integer programs of a twin."""
     m, z = twin.config.m, twin.config.z
     analysis = Builder("analysis", Port("x", "u8", 3, 0, 255))
     hyper = Builder("hyper_analysis", Port("y", "s16", m, -S16_MAX, S16_MAX))
@@ -133,12 +156,12 @@ def programs(twin: MeanScaleHyperprior) -> dict[str, Program]:
     inner = hyper.sequence(twin.hyper_analysis, "y", 1)
     to_z = cast(IntegerConv, twin.hyper_analysis[-1])
     built["hyper_analysis"] = hyper.program(hyper.conv("z", inner, to_z, "s8", -Z_MAX, Z_MAX))
-    both = prior.sequence(twin.prior, "z")
-    halves = [
-        prior.append(Slice(name, (both,), begin, begin + m))
-        for name, begin in (("mean", 0), ("index", m))
-    ]
-    built["prior"] = prior.program(*halves)
+    last = prior.sequence(twin.prior, "z")
+    if twin.context:
+        built["prior"] = prior.program(last)
+        built["context"] = context(twin.context)
+    else:
+        built["prior"] = prior.program(*prior.halves(last, m))
     inner = synthesis.sequence(twin.synthesis, "y_hat", 2)
     to_pixels = cast(IntegerConv, twin.synthesis[-2])
     depth = synthesis.conv("pixels", inner, to_pixels, "u8", 0, 255)
@@ -202,4 +225,7 @@ def scaling(twin: MeanScaleHyperprior) -> Scaling:
 
 def integer_model(twin: MeanScaleHyperprior, metadata: Mapping[str, Any]) -> Model:
     """Emit a twin as a Model. Raises BoundError where a layer could overflow."""
-    return Model(programs(twin), gaussian_tables(), z_tables(twin.z_prior), scaling(twin), metadata)
+    order = twin.order if twin.context else None
+    return Model(
+        programs(twin), gaussian_tables(), z_tables(twin.z_prior), scaling(twin), metadata, order
+    )

@@ -53,7 +53,7 @@ def convert_file(
     pictures = calibration_pictures(calibration) if calibration else []
     twin, meta = integer_checkpoint(checkpoint, pictures, say)
     metadata = {
-        "name": name, "licence": licence, "architecture": "mean-scale-hyperprior",
+        "name": name, "licence": licence, "architecture": architecture(twin),
         "configuration": twin.config.as_dict(),
         "training": {key: meta[key] for key in ("stage", "step", "seconds")},
     }  # fmt: skip
@@ -76,6 +76,11 @@ def convert_file(
         report["layers"] = layers(twin, model, calibration_crops(pictures))
         report["curve"] = curve(twin, model, pictures[:CURVE_PICTURES], say)
     return report
+
+
+def architecture(twin: MeanScaleHyperprior) -> str:
+    """For people."""
+    return "quadtree-context" if twin.context else "mean-scale-hyperprior"
 
 
 def integer_checkpoint(
@@ -117,8 +122,9 @@ def layers(twin: MeanScaleHyperprior, model: model_file.Model, x: Tensor) -> lis
     rows = []
     for name in model.family:
         tightest = {b.op: b for b in model_file.certify(model)[name] if b.quantity == "accumulator"}
-        signal = network_outputs(getattr(ideal, name), network_input(ideal, name, x))
-        noisy = network_outputs(getattr(twin, name), network_input(ideal, name, x).round())
+        inputs = network_inputs(ideal, name, x)
+        signal = network_outputs(getattr(ideal, name), inputs)
+        noisy = network_outputs(getattr(twin, name), [t.round() for t in inputs])
         linear = [op for op in model.programs[name].ops if isinstance(op, program.Conv)]
         for op, (reference, actual) in zip(linear, zip(signal, noisy, strict=True), strict=True):
             rows.append(layer_row(name, op, reference, actual, tightest[op.name]))
@@ -141,28 +147,28 @@ def layer_row(network: str, op: Op, reference: Tensor, actual: Tensor, bound: Bo
 
 
 @torch.no_grad()
-def network_outputs(network: torch.nn.Module, x: Tensor) -> list[Tensor]:
+def network_outputs(network: torch.nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     """Outputs of every IntegerConv, in order of execution."""
     seen: list[Tensor] = []
     convs = [m for m in network.modules() if isinstance(m, quantise.IntegerConv)]
     handles = [m.register_forward_hook(lambda *call: seen.append(call[2])) for m in convs]
-    network(x)
+    network(*inputs)
     for handle in handles:
         handle.remove()
     return seen
 
 
 @torch.no_grad()
-def network_input(ideal: MeanScaleHyperprior, name: str, x: Tensor) -> Tensor:
-    """What the float twin feeds a network for pictures x."""
+def network_inputs(ideal: MeanScaleHyperprior, name: str, x: Tensor) -> list[Tensor]:
+    """What the float twin feeds a network for pictures x; a context sees all latents."""
     pixels = x * ideal.pixel_scale
     if name == "analysis":
-        return pixels
+        return [pixels]
     y: Tensor = ideal.analysis(pixels)
-    if name != "prior":
-        return y
-    z: Tensor = ideal.hyper_analysis(y)
-    return z.round()
+    if name in ("hyper_analysis", "synthesis"):
+        return [y]
+    z: Tensor = ideal.hyper_analysis(y).round()
+    return [z] if name == "prior" else [y, ideal.prior(z)]
 
 
 def curve(

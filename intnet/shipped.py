@@ -5,9 +5,10 @@ Finding one reads headers only; `load` then reads and proves the one that is wan
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intnet import model_header
 from intnet.errors import ModelError
@@ -36,6 +37,18 @@ def at_hand() -> list[Entry]:
     """Shipped models by name."""
     paths = sorted(folder().glob(f"*{SUFFIX}"))
     return [Entry(path.stem, path, model_header.read(path)) for path in paths]
+
+
+def measured(entry: Entry) -> dict[str, Any]:
+    """What `tools/kodak.py --card` measured: rates, PSNR, BD-rates; empty where it did not.
+
+    It lies beside the model, which cannot hold what is known only once it is whole.
+    """
+    card = entry.path.with_suffix(".json")
+    if not card.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
+    return found if found.get("sha256") == entry.header.sha256 else {}
 
 
 def path_of(name_or_path: str | Path | None = None) -> Path:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from cli_parts import call, only_json
+
+from intnet import shipped
 
 
 def test_info_of_both_kinds(photo_folder, tiny, tiny_path):
@@ -38,3 +42,29 @@ def test_models_lists_ids(photo_folder, tiny):
     (row,) = only_json(call("models", "--json"))["models"]
     assert (row["name"], row["default"], row["sha256"]) == ("photo", True, tiny.sha256)
     assert tiny.model_id.hex() in call("models").stdout
+    assert row["measured"] == {}  # the folder's own model has no card
+    decoding = [p for p in info_programs() if p["name"] in ("prior", "synthesis")]
+    assert row["decode_kmac_per_pixel"] == pytest.approx(
+        sum(p["kmac_per_pixel"] for p in decoding), abs=1e-3
+    )
+
+
+def info_programs():
+    """Programs of the model at hand."""
+    return only_json(call("info", "photo", "--json"))["programs"]
+
+
+def test_models_shows_the_card_of_this_model_alone(photo_folder, tiny):
+    """A card that was measured with another model says nothing of this one."""
+    card = {"sha256": tiny.sha256, "pictures": "two", "bpp": [0.1, 2.0], "psnr": [25.0, 39.5],
+            "bd_rate": {"against BPG": -1.5}}  # fmt: skip
+    path = shipped.folder() / "photo.json"
+    path.write_text(json.dumps(card))
+    (row,) = only_json(call("models", "--json"))["models"]
+    assert row["measured"] == card
+    shown = call("models").stdout
+    assert "two: 0.100 to 2.000 bpp, 25.00 to 39.50 dB" in shown
+    assert "BD-rate against BPG: -1.50 %" in shown
+    path.write_text(json.dumps(card | {"sha256": "0" * 64}))
+    (row,) = only_json(call("models", "--json"))["models"]
+    assert row["measured"] == {}

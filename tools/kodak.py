@@ -24,7 +24,7 @@ from PIL import Image
 from rich.progress import track
 
 import rangecoder
-from intnet import codec, shipped, tile_coding
+from intnet import codec, files, shipped, tile_coding
 from intnet.distortion import psnr
 from intnet.look.rate_distortion import bd_rate
 from intnet.model_file import Model, load
@@ -103,6 +103,7 @@ def main() -> int:
     p.add_argument("--calibration", type=Path, default=Path("../shared/data/train"),
                    help="the folder that a float checkpoint was converted with")  # fmt: skip
     p.add_argument("--agree", action="store_true", help="only compare backends, 5 qualities")
+    p.add_argument("--card", type=Path, help="write what `intnet models` shows of the model here")
     p.add_argument("--published", type=Path, default=Path("../shared/reference/kodak_rd.json"))
     args = p.parse_args()
     model = load(args.model) if args.model else shipped.load(shipped.DEFAULT)
@@ -148,7 +149,22 @@ def main() -> int:
     Path("out").mkdir(exist_ok=True)
     Path("out/kodak.json").write_text(json.dumps({"curves": curves, "bd_rate": rates}, indent=1))
     draw(curves, Path("out/kodak.png"))
+    if args.card:
+        pictures_name = f"{args.folder.resolve().name}, {len(pictures)} pictures"
+        files.write(args.card, card(model, pictures_name, curves["intnet"], rates))
     return 0
+
+
+def card(model: Model, pictures: str, curve: Curve, rates: dict[str, float]) -> bytes:
+    """JSON of what was measured, for `intnet models`."""
+    found = {
+        "sha256": model.sha256,
+        "pictures": pictures,
+        "bpp": [round(bpp, 4) for bpp, _ in (curve[0], curve[-1])],
+        "psnr": [round(db, 3) for _, db in (curve[0], curve[-1])],
+        "bd_rate": {name: round(rate, 2) for name, rate in rates.items()},
+    }
+    return (json.dumps(found, indent=1) + "\n").encode()
 
 
 if __name__ == "__main__":

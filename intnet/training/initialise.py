@@ -31,6 +31,10 @@ def klt(model: MeanScaleHyperprior, x: Tensor) -> None:
     second = principal(v.permute(0, 2, 3, 1).reshape(-1, v.shape[1]), config.m)
     narrow.weight.copy_(second[:, :, None, None])
     widen.weight.copy_(second.T[:, :, None, None])
-    last = conv_at(model.prior, -1)
-    last.weight.mul_(0.1)
-    last.bias[config.m :] = model.analysis(x - 0.5).std((0, 2, 3)).log().clamp(-5, 4)
+    spread = model.analysis(x - 0.5).std((0, 2, 3))
+    if model.context:
+        model.context.start(spread)
+    else:
+        last = conv_at(model.prior, -1)
+        last.weight.mul_(0.1)
+        last.bias[config.m :] = spread.log().clamp(-5, 4)

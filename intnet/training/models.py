@@ -1,5 +1,7 @@
 """The mean-scale hyperprior (Ballé et al. 2018, Minnen et al. 2018) on light transforms.
 
+With or without a parallel context, see `context`.
+
 Names as in the papers: y latents, z hyper-latents. All arithmetic at 1/8 resolution or below. One
 model serves all rates: the prior predicts un-gained coefficients (mean, log-scale), and quality q
 multiplies residuals by `gain(q)` per channel, so a table index is `index + offset[q]`.
@@ -16,8 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from intnet.training.context import EVERYTHING, QUADTREE, Context, steps
 from intnet.training.entropy import LogisticMixture, dead_zone, gaussian_bits
-from intnet.training.layers import Block, Conv, round_ste
+from intnet.training.layers import Block, Conv, conv_at, round_ste
 
 QUALITIES, ANCHORS = 64, 8
 LAMBDA_MIN, LAMBDA_MAX = 0.0005, 0.2  # loss = bpp + lambda * 255**2 * mse, pixels in [0, 1]
@@ -33,17 +36,22 @@ def rate_lambda(quality: Tensor) -> Tensor:
 UNITS = {"pixel_offset": 0.5, "pixel_scale": 1.0, "index_step": 1.0, "index_origin": 0.0}
 DEAD_ZONE = 0.0  # strength of the quantiser's dead zone; 0: nearest
 MOST_CHANNELS, MOST_BLOCKS = 4096, 64
+FEWEST = {"context": 0}  # 1 for the others; checkpoints older than the context do not name it
 
 
 @dataclass(frozen=True)
 class Config:
-    """Channel counts: C at 1/8 resolution, M latents at 1/16, Z hyper-latents at 1/64."""
+    """Channel counts: C at 1/8 resolution, M latents at 1/16, Z hyper-latents at 1/64.
+
+    context: channels of the hidden layers of the context, 0 where there is none.
+    """
 
     c: int = 128
     m: int = 320
     m_hidden: int = 192
     z: int = 64
     blocks: int = 2
+    context: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """Plain dictionary for checkpoints."""
@@ -52,13 +60,22 @@ class Config:
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Config:
         """The counts among metadata. Raises ValueError naming field, got and allowed."""
-        counts: dict[str, Any] = {name: meta.get(name) for name in cls().as_dict()}
+        counts: dict[str, Any] = {n: meta.get(n, FEWEST.get(n)) for n in cls().as_dict()}
         for name, count in counts.items():
-            most = MOST_BLOCKS if name == "blocks" else MOST_CHANNELS
-            if type(count) is not int or not 1 <= count <= most:
+            least, most = FEWEST.get(name, 1), MOST_BLOCKS if name == "blocks" else MOST_CHANNELS
+            if type(count) is not int or not least <= count <= most:
                 got = reprlib.repr(count)
-                raise ValueError(f"{name}: {got}, must be an integer within [1, {most}]")
+                raise ValueError(f"{name}: {got}, must be an integer within [{least}, {most}]")
         return cls(**counts)
+
+
+class Coded(NamedTuple):
+    """What becomes of latents, all (n, m, h, w): y_hat is what a decoder has."""
+
+    residual: Tensor
+    log_scale: Tensor
+    symbols: Tensor
+    y_hat: Tensor
 
 
 class Output(NamedTuple):
@@ -99,10 +116,14 @@ class MeanScaleHyperprior(nn.Module):
         self.hyper_analysis = nn.Sequential(
             Conv(m, z, 3, relu=True), Conv(z, z, 5, 2, relu=True), Conv(z, z, 5, 2),
         )  # fmt: skip
+        wide = config.context  # features for the context, or mean and log-scale themselves
         self.prior = nn.Sequential(
             Conv(z, 4 * z, relu=True), nn.PixelShuffle(2),
-            Conv(z, 4 * z, 3, relu=True), nn.PixelShuffle(2), Conv(z, 2 * m, 3),
+            Conv(z, 4 * z, 3, relu=True), nn.PixelShuffle(2),
+            Conv(z, wide or 2 * m, 3, relu=bool(wide)),
         )  # fmt: skip
+        self.context = Context(m, wide) if wide else None
+        self.order = QUADTREE if wide else EVERYTHING
         self.synthesis = nn.Sequential(
             Block(m, h), Conv(m, 4 * c, wide=True), nn.PixelShuffle(2), *blocks[config.blocks :],
             Conv(c, 192, wide=True), nn.PixelShuffle(8),
@@ -128,18 +149,44 @@ class MeanScaleHyperprior(nn.Module):
         noisy = self.training and not self.hard_rate
         return values + torch.rand_like(values) - 0.5 if noisy else symbols
 
+    def code(self, y: Tensor, features: Tensor, quality: Tensor) -> Coded:
+        """Latents y (n, m, h, w) in the steps of the order, as a decoder gets them."""
+        log_gain = self.at_quality(self.log_gain, quality)
+        inverse_gain = self.at_quality(self.log_inverse_gain, quality).exp()
+        step = steps(self.order, y)
+        done = Coded(*(torch.zeros_like(y) for _ in Coded._fields))
+        for now in range(int(step.max()) + 1):
+            predicted = self.context(done.y_hat, features).float() if self.context else features
+            mean, index = predicted.chunk(2, 1)
+            residual = (y - mean) * log_gain.exp()
+            log_scale = index * self.index_step + self.index_origin + log_gain
+            symbols = round_to_symbols(residual, log_scale, self.dead_zone)
+            new = Coded(residual, log_scale, symbols, mean + symbols * inverse_gain)
+            done = Coded(*(torch.where(step == now, *pair) for pair in zip(new, done, strict=True)))
+        return done
+
+    @property
+    def predictor(self) -> Conv:
+        """The layer that makes mean and log-scale."""
+        return self.context.predict if self.context else conv_at(self.prior, -1)
+
+    def rates(self, y: Tensor, quality: Tensor) -> tuple[Coded, Tensor, Tensor]:
+        """What becomes of latents y (n, m, h, w); bits_y and bits_z (n,)."""
+        z = self.hyper_analysis(y)
+        features = self.prior(round_ste(z)).float()
+        coded = self.code(y.float(), features, quality)
+        noisy = self.coded(coded.residual, coded.symbols)
+        bits_y = gaussian_bits(noisy, coded.log_scale).sum((1, 2, 3))
+        bits_z = self.z_prior.bits(self.coded(z.float(), round_ste(z))).sum((1, 2, 3))
+        return coded, bits_y, bits_z
+
+    def latents(self, x: Tensor) -> Tensor:
+        """y (n, m, h / 16, w / 16) of x (n, 3, h, w) in [0, 1]."""
+        y: Tensor = self.analysis((x - self.pixel_offset) * self.pixel_scale)
+        return y
+
     def forward(self, x: Tensor, quality: Tensor) -> Output:
         """x: (n, 3, h, w) in [0, 1], sides multiples of 64; quality: (n,) in 0..63."""
-        y = self.analysis((x - self.pixel_offset) * self.pixel_scale)
-        z = self.hyper_analysis(y)
-        mean, index = self.prior(round_ste(z)).float().chunk(2, 1)
-        log_gain = self.at_quality(self.log_gain, quality)
-        residual = (y.float() - mean) * log_gain.exp()
-        log_scale = index * self.index_step + self.index_origin + log_gain
-        symbols = round_to_symbols(residual, log_scale, self.dead_zone)
-        bits_y = gaussian_bits(self.coded(residual, symbols), log_scale).sum((1, 2, 3))
-        bits_z = self.z_prior.bits(self.coded(z.float(), round_ste(z))).sum((1, 2, 3))
-        inverse_gain = self.at_quality(self.log_inverse_gain, quality).exp()
-        y_hat = mean + symbols * inverse_gain
-        x_hat = self.synthesis(y_hat).float() / self.pixel_scale + self.pixel_offset
+        coded, bits_y, bits_z = self.rates(self.latents(x), quality)
+        x_hat = self.synthesis(coded.y_hat).float() / self.pixel_scale + self.pixel_offset
         return Output(x_hat, bits_y, bits_z)

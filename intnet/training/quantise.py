@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from intnet.training.context import Context
 from intnet.training.entropy import LOG_STEP, SCALE_MIN
 from intnet.training.layers import S16_MAX, Block, Conv, QReLU, conv_at, lower_bound, round_ste
 from intnet.training.models import QUALITIES, MeanScaleHyperprior
@@ -159,6 +160,14 @@ def s16_scale(tensors: Iterable[Tensor]) -> Tensor:
     )
 
 
+def predictor(conv: Conv, scale: Tensor, y: Tensor) -> IntegerConv:
+    """The layer from u8 inputs to mean in steps of y and scale index * INDEX_UNITS."""
+    m = len(conv.bias) // 2
+    conv.bias[m:] -= math.log(SCALE_MIN)
+    steps = torch.cat([y.expand(m), torch.full_like(y, LOG_STEP / INDEX_UNITS).expand(m)])
+    return IntegerConv.calibrated(conv, scale, steps, U8_MAX)
+
+
 class Calibration:
     """Swaps Convs for IntegerConvs, following scales through a network."""
 
@@ -198,17 +207,27 @@ class Calibration:
         net[1], scale = self.rectified(second, scale, U8_MAX)
         net[2] = IntegerConv.calibrated(last, scale, torch.ones_like(last.bias), U8_MAX)
 
-    def prior(self, net: nn.Sequential, y: Tensor) -> None:
-        """z to (mean in steps of y, scale index * INDEX_UNITS)."""
-        first, last = conv_at(net, 0), conv_at(net, 4)
+    def prior(self, model: MeanScaleHyperprior, y: Tensor) -> None:
+        """z to (mean in steps of y, scale index * INDEX_UNITS), or to features of the context."""
+        net, first = model.prior, conv_at(model.prior, 0)
         scale = torch.ones_like(first.bias)[: first.weight.shape[1]]
         for at, in_max in ((0, Z_MAX), (2, U8_MAX)):
             net[at], wide = self.rectified(conv_at(net, at), scale, in_max, group=4)
             scale = wide[::4]
-        m = len(last.bias) // 2
-        last.bias[m:] -= math.log(SCALE_MIN)
-        steps = torch.cat([y.expand(m), torch.full_like(y, LOG_STEP / INDEX_UNITS).expand(m)])
-        net[4] = IntegerConv.calibrated(last, scale, steps, U8_MAX)
+        if model.context:
+            net[4], scale = self.rectified(conv_at(net, 4), scale, U8_MAX)
+            self.context(model.context, y, scale)
+        else:
+            net[4] = predictor(conv_at(net, 4), scale, y)
+
+    def context(self, context: Context, y: Tensor, features: Tensor) -> None:
+        """Latents and u8 features to what a prior without context makes. Its last step is seen."""
+        m = len(context.near.bias)
+        near = s16_scale([self.seen[context.near]]).expand(m)
+        context.near = IntegerConv.calibrated(context.near, y.expand(m), near, S16_MAX)
+        context.mix, mixed = self.rectified(context.mix, near, S16_MAX)
+        context.join, joined = self.rectified(context.join, torch.cat([mixed, features]), U8_MAX)
+        context.predict = predictor(context.predict, joined, y)
 
     def blocks(self, modules: Iterable[nn.Module], trunk: Tensor) -> None:
         """Every Block among modules, all on one trunk scale."""
@@ -242,7 +261,7 @@ def integer_twin(model: MeanScaleHyperprior, x: Tensor) -> MeanScaleHyperprior:
     swap.linear(analysis, narrow, early, y, S16_MAX)
     swap.blocks(list(analysis)[narrow:], y)
     swap.hyper_analysis(model.hyper_analysis, y)
-    swap.prior(model.prior, y)
+    swap.prior(model, y)
     swap.blocks(list(synthesis)[:1], y)
     swap.linear(synthesis, 1, y, late, S16_MAX)
     swap.blocks(list(synthesis)[1:], late)

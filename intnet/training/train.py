@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import json
 import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from intnet.training.models import (
     QUALITIES,
     Config,
     MeanScaleHyperprior,
+    Output,
     rate_lambda,
 )
 from intnet.training.optimisers import MATRICES, Optimisers
@@ -45,6 +48,7 @@ from intnet.training.weight_rate import bits_per_weight
 EMA_DECAY = 0.999
 REFERENCE_LAMBDA = 0.018
 FLAGSHIP = "flagship"
+TRANSFORMS = ("analysis", "synthesis", "log_gain", "log_inverse_gain")  # what trades distortion
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,6 +78,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     p.add_argument("--crop", type=int, default=192, help="side of a crop, a multiple of 64")
     p.add_argument("--batch", type=int, default=8)
+    p.add_argument(
+        "--entropy-only",
+        action="store_true",
+        help="leave analysis and synthesis as they are (needs --init); several times as fast",
+    )
     p.add_argument(
         "--dead-zone",
         type=float,
@@ -115,6 +124,8 @@ def check(args: argparse.Namespace) -> None:
         raise SystemExit(f"--lmbda {args.lmbda}: {args.architecture} takes {rule}")
     if args.stage == "integer" and not flagship:
         raise SystemExit(f"--stage integer: --architecture {args.architecture}, must be {FLAGSHIP}")
+    if args.entropy_only and not (flagship and args.init):
+        raise SystemExit(f"--entropy-only: needs {FLAGSHIP} and --init with trained transforms")
     if args.weight_rate and args.stage != "integer":
         raise SystemExit("--weight-rate: needs --stage integer")
 
@@ -141,6 +152,9 @@ class Trainer:
         self.model.to(device=args.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.model.hard_rate = args.hard_rate
         self.model.train()  # calibration leaves it in evaluation mode
+        if args.entropy_only:
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(not name.startswith(TRANSFORMS))
         self.ema = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.optimisers = Optimisers(self.model, kind=args.optimiser)
         if args.resume:
@@ -150,11 +164,15 @@ class Trainer:
         """A fresh KLT, given weights, or their integer twin."""
         args = self.args
         weights, meta = checkpoint.load_weights(args.init) if args.init else (None, vars(args))
-        model = MeanScaleHyperprior(Config.of(meta))
+        config = Config.of(meta)
+        grows = args.context > 0 and not config.context  # a context for weights without one
+        model = MeanScaleHyperprior(replace(config, context=args.context) if grows else config)
         calibration = as_input(next(batches(self.pictures, 64, 128, np.random.default_rng(1))))
         if weights is None:
             klt(model, calibration)
         elif meta["stage"] == "float":
+            if grows:
+                weights = grown(model, weights, calibration)
             model.load_state_dict(weights)
         if args.stage == "integer":
             if weights is None:
@@ -191,7 +209,7 @@ class Trainer:
         """Rate + lambda * distortion, each over sqrt(lambda) so that no quality dominates."""
         kind = torch.device(self.args.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.args.bf16):
-            out = self.model(x, quality)
+            out = self.output(x, quality)
         pixels = x.shape[2] * x.shape[3]
         bpp = (out.bits_y + out.bits_z) / pixels
         distortion = DISTORTIONS[self.args.distortion](out.x_hat, x)
@@ -205,6 +223,15 @@ class Trainer:
             loss = loss + self.args.weight_rate * rate
             numbers["bits_per_weight"] = rate.item()
         return loss, numbers
+
+    def output(self, x: Tensor, quality: Tensor) -> Output:
+        """What the model makes of x (n, 3, h, w); of bits alone the picture is as it was."""
+        if self.args.entropy_only:
+            assert isinstance(self.model, MeanScaleHyperprior), "by its options"
+            _, bits_y, bits_z = self.model.rates(self.model.latents(x), quality)
+            return Output(x, bits_y, bits_z)
+        out: Output = self.model(x, quality)
+        return out
 
     def train_step(self, batch: Any, fraction: float) -> dict[str, float]:
         """One batch, one step of every optimiser, one step of the average."""
@@ -256,6 +283,17 @@ class Trainer:
                     saved = now
         self.save()
         draw_log(log_path, args.out.with_suffix(".png"))
+
+
+def grown(model: MeanScaleHyperprior, weights: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
+    """Weights without a context, and what model has beside them as a fresh start has it."""
+    fresh = copy.deepcopy(model)
+    kept = {k: v for k, v in weights.items() if fresh.state_dict()[k].shape == v.shape}
+    fresh.load_state_dict(kept, strict=False)
+    assert fresh.context is not None, "it grows"
+    with torch.no_grad():
+        fresh.context.start(fresh.latents(x).std((0, 2, 3)))
+    return fresh.state_dict()
 
 
 def resume_path(out: Path) -> Path:
