@@ -110,7 +110,7 @@ def test_bottleneck_is_a_distribution(scale):
     k = torch.arange(-6000.0, 6001).expand(2, -1)[None, :, :, None]
     p = torch.exp2(-bottleneck.bits(k)).sum((0, 2, 3))
     assert torch.allclose(p, torch.ones(2), atol=1e-4)
-    ends = torch.tensor([8 * scale, -8 * scale])[:, None, None, None]
+    ends = torch.tensor([40 * scale, -40 * scale])[:, None, None, None]
     y = ends.expand(2, 2, 1, 1).clone().requires_grad_()
     bottleneck.bits(y).sum().backward()
     assert (y.grad * ends > 0).all()
