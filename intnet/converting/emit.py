@@ -129,9 +129,11 @@ def magnitude(walk: Walk, layer: Abs) -> str:
 def add(walk: Walk, layer: Add) -> str:
     """Both inputs in the format of the sum."""
     wanted = walk.formats[layer.name]
-    parts = [walk.to.converted(f"{layer.name}.from{i}", walk.made[name], wanted)
-             for i, name in enumerate(layer.inputs)]  # fmt: skip
-    return walk.to.add(layer.name, *parts, wanted)
+    a, b = (
+        walk.to.converted(f"{layer.name}.from{i}", walk.made[name], wanted)
+        for i, name in enumerate(layer.inputs)
+    )
+    return walk.to.add(layer.name, a, b, wanted)
 
 
 def concat(walk: Walk, layer: Concat) -> str:

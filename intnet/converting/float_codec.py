@@ -124,4 +124,5 @@ def gaussian_bits(symbols: Tensor, index: Tensor, gain: float) -> Tensor:
     magnitude = symbols.double().abs()
     upper = torch.special.ndtr((0.5 - magnitude) / scale)
     lower = torch.special.ndtr((-0.5 - magnitude) / scale)
-    return -(upper - lower).clamp_min(1e-9).log2()
+    bits: Tensor = -(upper - lower).clamp_min(1e-9).log2()
+    return bits

@@ -133,7 +133,8 @@ def scaling_of(codec: FloatCodec, step: Tensor, tables: int, groups: tuple[float
     else:
         offset = np.repeat(np.log(gains) * (INDEX_UNITS / LOG_STEP), len(step), 1)
     return Scaling(
-        gain=whole(gains * unit * 2**GAIN_SHIFT), inverse_gain=whole(2**INVERSE_SHIFT / gains / unit),
+        gain=whole(gains * unit * 2**GAIN_SHIFT),
+        inverse_gain=whole(2**INVERSE_SHIFT / gains / unit),
         index_offset=whole(offset), dead_zone=np.full(tables, NEAREST, np.int32),
         gain_shift=GAIN_SHIFT, inverse_shift=INVERSE_SHIFT,
         index_shift=1 if codec.factorized else INDEX_SHIFT,

@@ -51,8 +51,8 @@ def tiers(
         byte = to.requantise(f"{name}.byte{k}", source, Format("u8", 0, U8_MAX, whole),
                              torch.full_like(whole, U8_MAX / upper))  # fmt: skip
         lo, hi = int(table.min()), int(table.max())
-        part = Format(dtype, lo, hi, whole)
-        parts.append(to.append(Lut(f"{name}.tier{k}", (byte,), dtype, lo, hi, table), part))
+        out = Format(dtype, lo, hi, whole)
+        parts.append(to.append(Lut(f"{name}.tier{k}", (byte,), dtype, lo, hi, table), out))
     total = parts[0]
     for k, part in enumerate(parts[1:], 1):
         a, b = to.formats[total], to.formats[part]
