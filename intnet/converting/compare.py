@@ -61,8 +61,11 @@ def layers(graph: Graph, made: Emitted, inputs: Float, backend: str = "numba") -
         form, got = made.formats[tensor], outputs[tensor]
         limits = (got <= form.lo) & (form.lo != 0) | (got >= form.hi)
         bound = bounds.get(tensor)
+        reference = keep.tensors[name]
+        if form.dtype == "u8" and name in graph.outputs:
+            reference = reference.clamp(0, 1)  # samples end there by design
         rows.append(Row(
-            graph.name, name, snr(keep.tensors[name], as_floats(got, made, tensor)),
+            graph.name, name, snr(reference, as_floats(got, made, tensor)),
             round(float(limits.mean()), 6), round(bound.headroom, 2) if bound else None,
         ))  # fmt: skip
     return rows

@@ -58,10 +58,9 @@ def convert_file(
         raise IntnetError(f"{checkpoint}: {codec.name} needs --calibration with a folder of "
                           "pictures like those that will be coded")  # fmt: skip
     pictures = convert_report.calibration_pictures(calibration)
-    say(f"{checkpoint}: CompressAI {codec.name}, recipe {recipe.name}")
     made = converted(codec, pictures, recipe, labels, progress)
     model_file.save(made.model, out)
-    say(f"wrote {out}, model {made.model.sha256[:16]}")
+    say(f"wrote {out}, model {made.model.sha256[:16]}: CompressAI {codec.name}, {recipe.name}")
     return {
         "model": made.model.sha256,
         "architecture": codec.name,

@@ -32,7 +32,7 @@ from intnet.converting.recipe import Precision, Recipe
 from intnet.converting.record import Record, Seen
 
 S16_MAX, S32_MAX = 2**15 - 1, 2**30
-MARGIN = 1.25  # of 16-bit tensors over the largest value of the calibration
+MARGIN = 1.5  # of 16-bit tensors over the largest value of the calibration
 QUIET_SHARE = 1 / 64  # a channel silent in calibration still gets this share of the loudest's range
 SMALLEST = 1e-6  # range of a tensor that was never more than zero
 ROWS = 0.9  # of output channels whose weights keep all their bits, where activations have 16
@@ -119,13 +119,13 @@ def steps_8(seen: Seen, peak: Tensor, top: int, precision: Precision) -> Tensor:
         found = torch.quantile(magnitude, precision.percentile / 100, dim=1)
         return balanced(torch.maximum(found, floor).clamp_min(SMALLEST), precision.balance) / top
     best, least = peak, torch.full_like(peak, torch.inf)
-    for share in torch.linspace(1.1, 0.2, 19).tolist():
+    for share in torch.linspace(1.1, 0.4, 15).tolist():
         step = (peak * share / top)[:, None]
         rounded = (magnitude / step).round().clamp_max(top) * step
         error = (magnitude - rounded).square().mean(1)
         best = torch.where(error < least, peak * share, best)
         least = torch.minimum(least, error)
-    return balanced(torch.maximum(best, floor * 0.2), precision.balance) / top
+    return balanced(torch.maximum(best, floor * 0.4), precision.balance) / top
 
 
 def for_linear(

@@ -24,10 +24,12 @@ from intnet.model_file import QUALITIES, Model, Scaling
 from intnet.training.entropy import LOG_STEP
 from intnet.training.quantise import INDEX_UNITS, U8_MAX, Z_MAX
 
+LATENT_MARGIN = 2.0  # of latents over the largest of the calibration: a clipped one is seen
 FINEST = 16  # integers of y for a symbol's step at the greatest gain, at least
 NEAREST = 2**15  # dead zone of plain rounding
 WIDE_Z = 2047
 FACTORIZED_GAINS = 9  # groups of tables of a factorized prior, over the range of gains
+MEDIANS = ("z_hat", "y_median")  # layers that add medians
 Records = Mapping[str, Record]
 
 
@@ -64,6 +66,8 @@ def programs(codec: FloatCodec, records: Records, recipe: Recipe) -> dict[str, E
     fixed: dict[str, Format] = {"x": pixels, "y": y, "y_hat": y, "mean": y}
     last = {name: graph.outputs[-1] for name, graph in codec.graphs.items()}
     fixed |= {last["analysis"]: y, last["synthesis"]: pixels}
+    for name in ("prior", "synthesis"):
+        fixed |= centred_format(codec, records, recipe, name)
     if "prior" in codec.graphs:
         fixed |= dict.fromkeys(("z", last["hyper_analysis"]), z_format(codec))
     if "context" in codec.graphs:
@@ -94,7 +98,7 @@ def latents_format(codec: FloatCodec, records: Records, recipe: Recipe) -> Forma
     for name in ("prior", "context"):
         if name in records and "mean" in records[name].seen:
             seen.append(records[name].seen["mean"].peak)
-    peak = MARGIN * audible(torch.stack(seen).amax(0))
+    peak = LATENT_MARGIN * audible(torch.stack(seen).amax(0))
     tops = [top_16(readers(codec.graphs[name], "y_hat"), records[name], recipe)
             for name in ("synthesis", "context") if name in codec.graphs]  # fmt: skip
     fine = math.ceil(FINEST * max(1.0, *codec.gains) * float(peak.max()))
@@ -107,6 +111,19 @@ def z_format(codec: FloatCodec) -> Format:
     wide = bottleneck.reach(bottleneck.tables(codec.density)) > Z_MAX
     dtype, top = ("s16", WIDE_Z) if wide else ("s8", Z_MAX)
     return Format(dtype, -top, top, torch.ones(channels, dtype=torch.float64))
+
+
+def centred_format(
+    codec: FloatCodec, records: Records, recipe: Recipe, name: str
+) -> dict[str, Format]:
+    """Of latents with their medians, the first tensor of a network that adds them: s16."""
+    graph = codec.graphs.get(name)
+    if graph is None or graph.layers[0].name not in MEDIANS:
+        return {}
+    made = graph.layers[0].name
+    top = top_16(readers(graph, made), records[name], recipe)
+    peak = LATENT_MARGIN * audible(records[name].seen[made].peak)
+    return {made: symmetric("s16", top, peak)}
 
 
 def features_format(codec: FloatCodec, records: Records, recipe: Recipe) -> Format:
