@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,17 +19,21 @@ class Maker:
         self.random, self.state = torch.Generator().manual_seed(seed), State()
 
     def noise(self, *shape: int) -> Tensor:
+        """Normal."""
         return torch.randn(shape, generator=self.random)
 
     def conv(self, name: str, inputs: int, outputs: int, side: int, gain: float = 1) -> None:
+        """Weight and bias of a convolution."""
         weight = self.noise(outputs, inputs, side, side) * gain / math.sqrt(inputs * side**2)
         self.state |= {f"{name}.weight": weight, f"{name}.bias": 0.02 * self.noise(outputs)}
 
     def deconv(self, name: str, inputs: int, outputs: int, gain: float = 1) -> None:
+        """Of a transposed one, 5x5, stride 2."""
         weight = self.noise(inputs, outputs, 5, 5) * gain / math.sqrt(inputs * 25 / 4)
         self.state |= {f"{name}.weight": weight, f"{name}.bias": 0.02 * self.noise(outputs)}
 
     def gdn(self, name: str) -> None:
+        """Reparametrised, with its buffers."""
         pedestal = torch.tensor([2.0**-36])
         strength = 0.1 if name.startswith("g_a") else 0.002  # an inverse one must not explode
         gamma = strength * (torch.eye(N) + 0.2 * torch.rand(N, N, generator=self.random))
@@ -40,6 +45,7 @@ class Maker:
         }
 
     def transforms(self, *, gdn: bool) -> None:
+        """g_a and g_s."""
         for k, outputs in enumerate((N, N, N, M)):
             self.conv(f"g_a.{2 * k}", N if k else 3, outputs, 5, 4 if k == 3 else 2)
         for k, outputs in enumerate((N, N, N, 3)):
@@ -50,8 +56,9 @@ class Maker:
                 self.gdn(name)
 
     def bottleneck(self, channels: int) -> None:
+        """A density of five layers."""
         widths, scale = (1, 3, 3, 3, 3, 1), 10 ** (1 / 5)
-        for k, (i, o) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for k, (i, o) in enumerate(pairwise(widths)):
             prefix, value = "entropy_bottleneck", math.log(math.expm1(1 / scale / o))
             self.state[f"{prefix}.matrices.{k}"] = torch.full((channels, o, i), value)
             self.state[f"{prefix}.biases.{k}"] = torch.rand(
@@ -65,6 +72,7 @@ class Maker:
         self.state[f"{prefix}._cdf_length"] = torch.tensor([], dtype=torch.int32)
 
     def hyper(self, *, mean: bool) -> None:
+        """h_a and h_s."""
         self.conv("h_a.0", M, N, 3)
         self.conv("h_a.2", N, N, 5)
         self.conv("h_a.4", N, N, 5, 3)
@@ -75,6 +83,7 @@ class Maker:
         self.state["h_s.4.bias"][:M] += 2
 
     def context(self) -> None:
+        """Masked convolution and 1x1 convolutions."""
         self.conv("context_prediction", M, 2 * M, 5)
         self.state["context_prediction.mask"] = torch.ones(2 * M, M, 5, 5)
         widths = (4 * M, M * 10 // 3, M * 8 // 3, 2 * M)

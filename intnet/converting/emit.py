@@ -11,7 +11,7 @@ import torch
 from intnet import program as ops
 from intnet.converting import pointwise
 from intnet.converting.builder import Builder
-from intnet.converting.formats import S16_MAX, Format, choose, fused
+from intnet.converting.formats import S16_MAX, Format, choose, fused, joined
 from intnet.converting.layers import (
     Abs,
     Add,
@@ -154,10 +154,12 @@ def part(walk: Walk, layer: Slice) -> str:
 
 
 def shuffle(walk: Walk, layer: PixelShuffle) -> str:
-    """Steps of a block are equal."""
-    source = walk.source(layer)
+    """Steps of a block become equal where they are not."""
+    area, source = layer.block**2, walk.source(layer)
     have = walk.to.formats[source]
-    out = Format(have.dtype, have.lo, have.hi, have.step[:: layer.block**2])
+    even = Format(have.dtype, have.lo, have.hi, joined(have.step, area))
+    source = walk.to.converted(f"{layer.name}.even", source, even)
+    out = Format(have.dtype, have.lo, have.hi, even.step[::area])
     return walk.to.append(ops.DepthToSpace(layer.name, (source,), layer.block), out)
 
 

@@ -8,7 +8,7 @@ costs nothing: it goes into the weights before and after (cross-layer equalisati
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -173,8 +173,17 @@ def computed(graph: Graph, layer: Layer, peak: Tensor, record: Record, recipe: R
     seen, precision = record.seen[layer.name], recipe.of(layer.name)
     if linear:
         wide = any(isinstance(reader, Concat | Gdn | LeakyRelu | Add) for reader in readers)
-        return for_linear(seen, peak, precision, linear, record, recipe, wide=wide)
+        made = for_linear(seen, peak, precision, linear, record, recipe, wide=wide)
+        for reader in graph.readers(layer.name):
+            if isinstance(reader, PixelShuffle):
+                made = replace(made, step=joined(made.step, reader.block**2))
+        return made
     return symmetric("s16", S16_MAX, MARGIN * peak)
+
+
+def joined(values: Tensor, area: int) -> Tensor:
+    """The greatest of each block of channels, for all of it."""
+    return values.reshape(-1, area).amax(1).repeat_interleave(area)
 
 
 def tied_peaks(graph: Graph, record: Record) -> dict[str, Tensor]:
@@ -182,9 +191,7 @@ def tied_peaks(graph: Graph, record: Record) -> dict[str, Tensor]:
     peaks = {name: audible(seen.peak) for name, seen in record.seen.items()}
     for layer in reversed(graph.layers):
         if isinstance(layer, PixelShuffle):
-            area, source = layer.block**2, layer.inputs[0]
-            grouped = peaks[source].reshape(-1, area).amax(1, keepdim=True)
-            peaks[source] = grouped.expand(-1, area).flatten()
+            peaks[layer.inputs[0]] = joined(peaks[layer.inputs[0]], layer.block**2)
         elif isinstance(layer, Add):
             both = torch.stack([peaks[name] for name in (layer.name, *layer.inputs)]).amax(0)
             peaks |= dict.fromkeys((layer.name, *layer.inputs), both)

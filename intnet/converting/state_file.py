@@ -57,15 +57,14 @@ def from_pickle(path: Path) -> dict[str, Any]:
     """What torch.save wrote; classes and functions are refused, so no code of the file runs."""
     check_archive(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}: not plain tensors ({one_line(error)}); code in files is never run: save "
             "`model.state_dict()`, not the model"
         ) from None
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001  # whatever unpickling meets in a damaged file
+    except Exception as error:  # noqa: BLE001  # whatever reading meets in a damaged file
         raise ModelError(f"{path}: not a file of torch.save ({one_line(error)})") from None
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):

@@ -75,14 +75,19 @@ def quantise(layer: Linear, source: Format, out: Format, bits: int, mean: Tensor
     peak = np.abs(h).max((1, 2, 3))
     unit = step_of(peak, most, real_bias, numbers(out.step))
     weight, bias = rounded(layer, h, real_bias, unit, source, mean)
-    first = bound(weight, bias, source)
     for _ in range(TRIES):
         over = bound(weight, bias, source) >= ACC_LIMIT
         if not over.any():
             break
         unit = np.where(over, unit * GROWTH, unit)
         weight, bias = rounded(layer, h, real_bias, unit, source, mean)
-    check_bound(layer, first, bound(weight, bias, source), peak / unit)
+    reach = np.abs(h).sum((1, 2, 3)) * source.magnitude
+    lost = (peak / unit < FEWEST_LEVELS) & (reach >= numbers(out.step))
+    lost |= bound(weight, bias, source) >= ACC_LIMIT
+    if lost.any():
+        c = int(lost.argmax())
+        wanted = most * (np.abs(real_bias[c]) + reach[c]) / peak[c]
+        raise overflow(layer, c, float(wanted), float(peak[c] / unit[c]))
     multiplier, shift = ratios(unit / numbers(out.step))
     dtype = np.int8 if np.abs(weight).max(initial=0) <= 127 else np.int16
     return Integers(weight.astype(dtype), bias.astype(np.int32), multiplier, shift)
@@ -117,14 +122,11 @@ def bound(weight: Array, bias: Array, source: Format) -> Float:
     return total
 
 
-def check_bound(layer: Linear, first: Float, last: Float, levels: Float) -> None:
-    """Refuse what no scale repairs."""
-    lost = (last >= ACC_LIMIT) | ((first >= ACC_LIMIT) & (levels < FEWEST_LEVELS))
-    if lost.any():
-        c = int(lost.argmax())
-        raise BoundError(
-            f"layer {layer.name!r} ({type(layer).__name__}), channel {c}: the accumulator may "
-            f"reach {first[c]:.0f}, must stay below {ACC_LIMIT}; smaller scales were tried, they "
-            f"leave weights of {levels[c]:.1f} levels; fewer bits of activations in the recipe, or "
-            "a smaller bias, may help"
-        )
+def overflow(layer: Linear, channel: int, wanted: float, levels: float) -> BoundError:
+    """What no scale repairs. wanted: the bound with all bits of the weights."""
+    return BoundError(
+        f"layer {layer.name!r} ({type(layer).__name__}), channel {channel}: the accumulator may "
+        f"reach {wanted:.4g}, must stay below {ACC_LIMIT}; smaller scales were tried and leave "
+        f"weights of {levels:.1g} levels; a bias like that of other channels, or activations of 8 "
+        "bits in the recipe, may help"
+    )
