@@ -30,7 +30,7 @@ VERBS = {
     "compare": Verb("compare", "compare"),
     "map": Verb("map", "bit_map"),
     "train": Verb("train", "train", extra=True),
-    "convert": Verb("train", "convert"),
+    "convert": Verb("convert", "convert"),
     "pack": Verb("pack", "pack"),
     "certify": Verb("certify", "certify"),
     "conform": Verb("conform", "app"),
