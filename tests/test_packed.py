@@ -206,3 +206,11 @@ def test_number_of_tensors_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intnet.model_frame.MAX_TENSORS", 3)
     with pytest.raises(ModelError, match="tensors, at most 3"):
         model_file.from_bytes(SMALL)
+
+
+def test_one_large_number_among_zeros() -> None:
+    """Low bits of all its row and column cost more than any single number may."""
+    tensors = {"t": np.zeros((40, 64), np.int32)}
+    tensors["t"][3, 60] = -(2**31)
+    tensors["t"][39, 0] = 483181408
+    assert same(packed.unpack(packing.pack(tensors), entries(tensors)), tensors)

@@ -52,8 +52,8 @@ def convert(
 
     Needs the extra `train` (PyTorch). Every accumulator is proved not to overflow, or nothing is
     written. A float checkpoint needs --calibration; ours of `--stage integer` does without. With
-    pictures, integers are set beside floats: signal-to-noise per layer, rate and PSNR. Tensors are packed,
-    see `intnet pack`.
+    pictures, integers are set beside floats: signal-to-noise per layer, rate and PSNR. Tensors are
+    packed, see `intnet pack`.
 
     \b
     intnet convert out/int.safetensors -o photo.inm --calibration pictures/
