@@ -1270,7 +1270,7 @@ def need_order(order: Any) -> None:
 
 # [model.steps]
 # > The latent at row, column and channel c of a tile, counted from the tile's top left, is coded in
-# > *step* order[row % 2][column % 2][c * G // M].
+# > *step* `order[row % 2][column % 2][c * G // M]`.
 def step_of(order: list[list[list[int]]], row: int, column: int, c: int, m: int) -> int:
     """When a latent is coded."""
     groups = order[row % 2][column % 2]

@@ -180,8 +180,8 @@ def costs_at(costs: Costs, exponents: Exponents, axis: int) -> Costs:
 
 def row_sums(costs: Costs, axis: int = -1) -> Int64Array:
     """Of costs along an axis; by default of each row. What is impossible outweighs all else."""
-    sums: Int64Array = costs.sum(axis, np.int64)
-    return sums + NEVER * (costs == IMPOSSIBLE).sum(axis)
+    sums: Int64Array = costs.sum(axis, np.int64) + NEVER * (costs == IMPOSSIBLE).sum(axis)
+    return sums
 
 
 def costs_of(numbers: Int64Array, grid: Grid) -> Costs:

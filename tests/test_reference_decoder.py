@@ -15,7 +15,11 @@ FAULTS = {  # what is broken: class of cases that shows it, text, text instead
     "clip bound": ("op", "lo if a < lo else hi if a > hi", "lo if a < lo else hi - 1 if a > hi"),
     "table entry": ("coder", "bisect_right(cdf, quantile)", "bisect_right(cdf, quantile + 1)"),
     "a check less": ("tables", 'need(data[1] == 0, "reserved', 'need(True, "reserved'),
-    "class of error": ("invalid_stream", "raise StreamError(f", "raise IntnetError(f"),
+    "class of error": (
+        "invalid_stream",
+        'raise StreamError(f"payload of {name}',
+        'raise IntnetError(f"payload of {name}',
+    ),
     "rounding": ("arith", "(a + (1 << (s - 1))) >> s", "(a + (1 << (s - 1)) - 1) >> s"),
     "sum": ("signal_range", "clip(a + b, op.lo", "clip(a + b - (a > 99), op.lo"),
     "end of a lane": ("stress", "self.range < 2**30", "self.range < 2**29"),

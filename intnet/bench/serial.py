@@ -66,9 +66,10 @@ class Prior:
         flat = self.z.astype(np.int32).ravel()
         z_payload = rangecoder.encode(flat, np.zeros(flat.size, np.uint8), self.z_tables)
         encoder = rangecoder.Encoder(self.tables, LANES)
-        self.y_hat = self.backend.serial().encode(
+        coded = self.backend.serial().encode(
             self.serial, self.features(self.z), self.y, encoder, self.coding
         )
+        self.y_hat = coded.y_hat
         return z_payload, encoder.finish()
 
     def decode(self, payloads: tuple[bytes, bytes]) -> Array:
