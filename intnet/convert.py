@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import rangecoder
+from intnet.converting.weights import numbers, ratios
 from intnet.errors import BoundError
 from intnet.model_file import QUALITIES, Model, Scaling
 from intnet.program import (
@@ -37,7 +38,6 @@ from intnet.training.layers import S16_MAX, Block
 from intnet.training.models import MeanScaleHyperprior
 from intnet.training.quantise import INDEX_UNITS, U8_MAX, Z_MAX, IntegerConv
 
-MULTIPLIER_BITS = 30  # multipliers fill 2**30 <= m < 2**31: the divisor to 9 digits
 GAIN_SHIFT, INVERSE_SHIFT, INDEX_SHIFT = 24, 16, int(math.log2(INDEX_UNITS))
 WEIGHT_BITS = 32  # of the tables' weights before apportionment to 16 bits
 TAIL = 2.0**-16  # mass left to the escape on each side of a table, at most
@@ -54,14 +54,7 @@ def integers(x: Tensor, dtype: type[np.integer[Any]]) -> Array:
 
 def multiplier_and_shift(divisor: Tensor, fraction: int) -> tuple[Array, Array]:
     """Integers with multiplier / 2**shift = 2**fraction / divisor per channel, to 30 bits."""
-    pairs = []
-    for c in divisor.detach().double().tolist():
-        ratio = 2.0**fraction / c
-        shift = min(62, MULTIPLIER_BITS - math.floor(math.log2(ratio)))
-        pairs.append((round(ratio * 2.0**shift), shift))
-    pairs = [(m >> 1, s - 1) if m == 2**31 else (m, s) for m, s in pairs]
-    multiplier, shift = np.array(pairs, np.int32).T
-    return np.ascontiguousarray(multiplier), np.ascontiguousarray(shift)
+    return ratios(2.0**fraction / numbers(divisor))
 
 
 class Builder:

@@ -36,6 +36,7 @@ RUN = 2**16  # elements in rows whose symbols come together, where a row has no 
 PARAMETER_BITS = np.array([3, 5, 5], np.int8)  # form, scales of the exponents' steps
 VALUES, RATIO, RECIPROCAL = 0, 4, 5  # forms; 1 to 3: differences of that order
 RECIPROCAL_BITS = 30
+POWERS = np.int64(1) << np.arange(31)
 MAX_LINES = 2**22  # rows, and columns
 MAX_FORMED = 2**20  # elements of a tensor in another form than VALUES
 MAX_RATIO_ROWS = 64
@@ -238,7 +239,7 @@ def expected(before: Int64Array) -> Int64Array:
 
 def reciprocal(c: Int64Array) -> Int64Array:
     """2**t / c to the nearest, for the least t that makes it 2**30 or more. c: 1 .. 2**31 - 1."""
-    bits = np.frexp((c - 1).astype(np.float64))[1].astype(np.int64)  # of c - 1, exactly
+    bits = POWERS.searchsorted(c - 1, side="right")  # binary digits of c - 1
     nearest: Int64Array = ((np.int64(2) << RECIPROCAL_BITS + bits) + c) // (2 * c)
     return nearest
 

@@ -24,7 +24,7 @@ UNIT = 256  # of a bit
 COLUMN_REACH = 14  # a column's exponent, at most, on either side of 0
 ROUNDS = 2  # of fitting rows and columns in turn
 IMPOSSIBLE = 2**16 - 1
-NEVER = 2**40  # more than all possible costs of a tensor together
+NEVER = 2**40  # more than a line of MAX_LINES numbers costs; as many of it fit 63 bits
 NAMES = {np.dtype(dtype): name for name, dtype in packed.TYPES.items()}
 
 Costs = npt.NDArray[np.uint16]
@@ -180,7 +180,7 @@ def costs_at(costs: Costs, exponents: Exponents, axis: int) -> Costs:
 
 def row_sums(costs: Costs, axis: int = -1) -> Int64Array:
     """Of costs along an axis; by default of each row. What is impossible outweighs all else."""
-    sums: Int64Array = costs.sum(axis, np.int64) + NEVER * (costs == IMPOSSIBLE).sum(axis)
+    sums: Int64Array = costs.sum(axis, np.int64) + NEVER * (costs == IMPOSSIBLE).any(axis)
     return sums
 
 
