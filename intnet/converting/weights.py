@@ -112,7 +112,8 @@ def step_of(finest: Float, bias: Float, reach: Float, out: Float) -> Float:
     Clipped to a ratio to the output's step that requantisation can express.
     """
     unit = np.maximum.reduce([finest, (bias + reach) / ACC_LIMIT, bias / (ACC_LIMIT // 2)])
-    return np.clip(unit, out * 2.0**-31, out * 2.0**29)
+    clipped: Float = np.clip(unit, out * 2.0**-31, out * 2.0**29)
+    return clipped
 
 
 def rounded(
