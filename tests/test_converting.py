@@ -6,6 +6,7 @@ import compressai_parts
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from intnet import codec, model_file
 from intnet.converting import (
@@ -14,6 +15,7 @@ from intnet.converting import (
     compare,
     compressai,
     float_codec,
+    float_run,
     integer_model,
     recipe,
 )
@@ -121,6 +123,40 @@ def test_density_is_the_reference(pictures):
         p = 2.0**-bits
         assert p.sum() == pytest.approx(1, abs=1e-3)
         assert -(p * np.log2(counts[:-1])).sum() == pytest.approx((p * bits).sum(), rel=2e-3)
+
+
+def test_density_follows_its_formula():
+    """One channel, one layer after the other, in NumPy."""
+    state = compressai_parts.state("mbt2018-mean")
+    density = compressai.float_codec(state).density
+    x, c, prefix = np.array([[-3.0, 0.2, 7.0]]), 5, "entropy_bottleneck"
+    u = x
+    for k in range(5):
+        matrix, bias = (state[f"{prefix}.{kind}.{k}"][c].double().numpy()
+                        for kind in ("matrices", "biases"))  # fmt: skip
+        u = np.log1p(np.exp(matrix)) @ u + bias
+        if k < 4:
+            u = u + np.tanh(state[f"{prefix}.factors.{k}"][c].double().numpy()) * np.tanh(u)
+    got = density.cumulative(torch.from_numpy(x).expand(compressai_parts.N, -1))[c]
+    np.testing.assert_allclose(got.numpy(), 1 / (1 + np.exp(-u[0])), rtol=1e-12)
+
+
+def test_medians_go_and_come_back():
+    """Symbols of z are less the medians, and what the prior reads has them again."""
+    state = compressai_parts.state("mbt2018-mean")
+    floats = compressai.float_codec(state)
+    y = torch.randn(1, compressai_parts.M, 16, 16, generator=torch.Generator().manual_seed(0))
+    (z,) = float_run.run(floats.graphs["hyper_analysis"], {"y": y}).values()
+    keep = compare.Keep({})
+    float_run.run(floats.graphs["prior"], {"z": z}, keep)
+    plain = y
+    for k, stride in ((0, 1), (2, 2), (4, 2)):
+        weight, bias = state[f"h_a.{k}.weight"], state[f"h_a.{k}.bias"]
+        plain = F.conv2d(plain if k == 0 else F.leaky_relu(plain, 0.01), weight, bias, stride,
+                         weight.shape[2] // 2)  # fmt: skip
+    medians = state["entropy_bottleneck.quantiles"][:, 0, 1]
+    torch.testing.assert_close(z, plain - medians[:, None, None])
+    torch.testing.assert_close(keep.tensors["z_hat"], plain)
 
 
 def test_old_names_are_read():
