@@ -385,7 +385,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "luma": ref.luma,
     "tile": lambda n, tile, h, w: str(ref.tile_area(n, tile, h, w)),
     "step_of": ref.step_of,
-    "serial_groups": ref.serial_groups,
+    "serial_groups": lambda h, w, slope: str(ref.serial_groups(h, w, slope)),
 }
 NOT_HERE = {"decode.encoder", "limit.constants"}  # of encoders; of names in code
 

@@ -253,7 +253,7 @@ def tables_of(tensors: Mapping[str, Array], name: str) -> rangecoder.Tables:
 
 def certify(model: Model) -> dict[str, list[Bound]]:
     """The overflow proof of every program. Raises BoundError or ModelError."""
-    return {name: prove(program) for name, program in model.programs.items()}
+    return {name: prove(model.programs[name]) for name in model.family}
 
 
 def check(model: Model) -> None:

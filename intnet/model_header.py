@@ -12,11 +12,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from intnet import model_frame
+from intnet import architecture, model_frame
 from intnet.errors import ModelError
 
 # Positions per pixel of each program's input: latents at 1/16, hyper-latents at 1/64 of each side.
-DENSITY = {"analysis": 1.0, "hyper_analysis": 16**-2, "prior": 64**-2, "synthesis": 16**-2}
+DENSITY = {
+    "analysis": 1.0, "hyper_analysis": 16**-2, "prior": 64**-2, "context": 16**-2,
+    "synthesis": 16**-2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,38 @@ def parse(data: bytes, name: str = "") -> ModelHeader:
 
 
 def programs(header: ModelHeader) -> list[dict[str, Any]]:
-    """Per program its name, operations by kind and multiply-accumulates per pixel in thousands."""
+    """Per program its name, operations by kind and multiply-accumulates per pixel in thousands.
+
+    Of a context they are those of all its steps.
+    """
     try:
+        order = order_of(header)
+        times = {"context": 1 if order is None else architecture.step_count(order)}
         return [
-            {"name": p["name"], "ops": counts(p["ops"]), "kmac_per_pixel": kmac(p, header.shapes)}
+            {
+                "name": p["name"], "ops": counts(p["ops"]),
+                "kmac_per_pixel": kmac(p, header.shapes, times.get(p["name"], 1)),
+            }
             for p in header.document["programs"]
-        ]
+        ]  # fmt: skip
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         raise ModelError("model: malformed programs") from None
+
+
+def title(header: ModelHeader) -> str:
+    """The family of the model, for people. Raises ModelError for none."""
+    try:
+        outputs = {p["name"]: len(p["outputs"]) for p in header.document["programs"]}
+        names = architecture.family_of(outputs)
+        return architecture.title(names, outputs.get(names[-2], 0), order_of(header))
+    except (LookupError, TypeError):
+        raise ModelError("model: malformed programs") from None
+
+
+def order_of(header: ModelHeader) -> architecture.Order | None:
+    """Of a context, if there is one. Raises ModelError."""
+    order = header.document.get("order")
+    return None if order is None else architecture.order_of(order)
 
 
 def counts(ops: list[dict[str, Any]]) -> dict[str, int]:
@@ -88,8 +115,13 @@ def counts(ops: list[dict[str, Any]]) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
 
 
-def kmac(program: Mapping[str, Any], shapes: Mapping[str, list[int]]) -> float | None:
-    """Thousands of multiply-accumulates per pixel; None for a program not known by name."""
+def kmac(
+    program: Mapping[str, Any], shapes: Mapping[str, list[int]], times: int = 1
+) -> float | None:
+    """Thousands of multiply-accumulates per pixel; None for a program not known by name.
+
+    times: that it is run.
+    """
     if program["name"] not in DENSITY:
         return None
     density = {port["name"]: DENSITY[program["name"]] for port in program["inputs"]}
@@ -108,4 +140,4 @@ def kmac(program: Mapping[str, Any], shapes: Mapping[str, list[int]]) -> float |
         elif op["kind"] == "space_to_depth":
             out = here / op["block"] ** 2
         density[op["name"]] = out
-    return round(total / 1000, 3)
+    return round(times * total / 1000, 3)

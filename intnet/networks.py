@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from intnet import backends, planes, strips
+from intnet import backends, planes
 from intnet.backends.execute import Stream
 from intnet.container import Header
 from intnet.model_file import Y_STRIDE, Z_STRIDE, Model, check_size
@@ -131,9 +131,21 @@ def analysis_strips(
 def hyper_latents(model: Model, size: Size, backend: str) -> Callable[[Array], Array]:
     """What takes rows of y, of `size` in all, to rows of z."""
     if "hyper_analysis" not in model.programs:
-        return lambda y: blank_z(model, strips.grid(y.shape[:2], Z_STRIDE // Y_STRIDE))
+        return without_channels(model)
     stream = stream_of(model, "hyper_analysis", size, backend)
     return lambda y: push(stream, y)[0]
+
+
+def without_channels(model: Model) -> Callable[[Array], Array]:
+    """The same where z has no channels: as many rows as those of y so far complete."""
+    ratio, done = Z_STRIDE // Y_STRIDE, 0
+
+    def rows(y: Array) -> Array:
+        nonlocal done
+        before, done = done, done + len(y)
+        return blank_z(model, (done // ratio - before // ratio, y.shape[1] // ratio))
+
+    return rows
 
 
 def port(model: Model, program: str) -> Port:

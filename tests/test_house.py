@@ -15,8 +15,9 @@ FLOAT_SIDE = (
     "intnet/training/", "intnet/converting/", "intnet/convert.py", "intnet/convert_report.py",
 )  # fmt: skip
 LIGHT = (
-    "intnet/cli.py", "intnet/commands/common.py", "intnet/container.py", "intnet/errors.py",
-    "intnet/files.py", "intnet/model_frame.py", "intnet/model_header.py",
+    "intnet/architecture.py", "intnet/cli.py", "intnet/commands/common.py",
+    "intnet/container.py", "intnet/errors.py", "intnet/files.py", "intnet/model_frame.py",
+    "intnet/model_header.py",
 )  # fmt: skip
 HEAVY = {"numpy", "numba", "llvmlite", "torch", "PIL", "safetensors", "rangecoder"}
 

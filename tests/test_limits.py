@@ -14,8 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
+from model_parts import VECTORS
 
-from intnet import backends, codec, container, memory, region, salvage, strips
+from intnet import (
+    backends,
+    codec,
+    container,
+    memory,
+    model_file,
+    region,
+    salvage,
+    strips,
+)
 from intnet.errors import IntnetError, StreamError
 from intnet.limits import DEFAULT, Limits
 from intnet.model_file import Model
@@ -222,3 +232,31 @@ def test_the_checksum_does_not_matter_first(tiny: Model) -> None:
     assert zlib.crc32(data[:-4]) == struct.unpack("<I", data[-4:])[0]
     with pytest.raises(StreamError, match="damaged or truncated"):
         codec.decode(damaged, [tiny])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are those that Linux keeps")
+@pytest.mark.parametrize("name", ["factorized", "serial", "quadtree"])
+@pytest.mark.parametrize("tile", [0, 256])
+def test_estimates_of_other_families_are_bounds(name: str, tile: int) -> None:
+    """Bands of tiles take more than strips do."""
+    path = VECTORS / "model" / f"{name}.inm"
+    command = [sys.executable, "-c", MEASURE, path, 1200, 2000, 3, 32, tile]
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    encoding, to_encode, searching, to_search, decoding, to_decode = map(int, done.stdout.split())
+    assert decoding <= to_decode
+    assert encoding <= to_encode
+    assert searching <= to_search
+
+
+@pytest.mark.parametrize("name", ["serial", "quadtree"])
+def test_a_larger_tile_of_a_context_needs_more(name: str) -> None:
+    """So that one tile of a large picture is refused where small ones are not."""
+    model = model_file.load(VECTORS / "model" / f"{name}.inm")
+    size = 2**13, 2**13
+    small, whole = (memory.to_decode(model, size, 3, 60, tile=tile) for tile in (4, 0))
+    assert whole > small + 8 * 2**18 * 8  # a band is 2**18 positions of 8 latents and more
+    limits = GENEROUS._replace(memory=(small + whole) // 2)
+    with pytest.raises(IntnetError, match="--max-memory"):
+        codec.decode(claiming(model, *size), [model], limits=limits)

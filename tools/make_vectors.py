@@ -16,8 +16,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vectors import arith, bad_streams, coder, ops, real, signal_range, streams, stress, tiles
+from vectors import (
+    arith,
+    bad_models,
+    bad_streams,
+    coder,
+    families,
+    ops,
+    real,
+    signal_range,
+    streams,
+    stress,
+    tiles,
+)
 from vectors.about import ABOUT
+
+from intnet import model_file
 
 Json = dict[str, Any]
 FOLDER = Path(__file__).resolve().parents[1] / "conformance" / "vectors" / "v1"
@@ -42,8 +56,11 @@ def make(kept: dict[str, bytes], kodak: Path | None) -> dict[str, bytes]:
     }  # fmt: skip
     files: dict[str, bytes] = {}
     faults = {**bad_streams.faults(), **tiles.faults(), **tiles.chunk_faults()}
+    faults |= families.stream_faults()
+    bad = bad_models.faults(model_file.to_bytes(streams.model("minimal")))
     with_files = (
-        streams.models(), streams.streams(), tiles.valid(), real.real(kodak, kept),
+        streams.models(bad | families.model_faults()), streams.streams(), tiles.valid(),
+        families.valid(), real.real(kodak, kept),
         bad_streams.invalid_streams(faults),
     )  # fmt: skip
     for made in with_files:

@@ -39,7 +39,8 @@ def versions_read() -> set[str]:
     """What this version of intnet reads."""
     minors = range(container.MINOR_TILED + 1)
     streams = {f"stream {container.MAJOR}.{minor}" for minor in minors}
-    return {*streams, "stream 1.2 with chunks", f"model {model_file.FORMAT}", f"tables {VERSION}"}
+    models = {f"model {version + 1}" for version in range(model_file.FORMAT)}
+    return {*streams, "stream 1.2 with chunks", *models, f"tables {VERSION}"}
 
 
 def result(line: Json, backend: str) -> str:
@@ -48,7 +49,8 @@ def result(line: Json, backend: str) -> str:
     if line["version"].startswith("model"):
         return model.sha256
     if line["version"].startswith("tables"):
-        return hashlib.sha256(numbers(model.y_tables) + numbers(model.z_tables)).hexdigest()
+        both = [tables for tables in (model.y_tables, model.z_tables) if tables is not None]
+        return hashlib.sha256(b"".join(map(numbers, both))).hexdigest()
     data = (ROOT / line["file"]).read_bytes()
     return hashlib.sha256(codec.decode(data, [model], backend, NO_LIMITS).pixels.data).hexdigest()
 
@@ -61,7 +63,7 @@ def numbers(tables: rangecoder.Tables) -> bytes:
 def version_of(data: bytes, *, tables: bool) -> str:
     """Of a stream or a model by its bytes."""
     if data[:6] != container.MAGIC:
-        return f"tables {VERSION}" if tables else f"model {model_file.FORMAT}"
+        return f"tables {VERSION}" if tables else f"model {model_file.from_bytes(data).format}"
     header = container.unpack(data).header
     return f"stream {container.MAJOR}.{header.minor}{' with chunks' if header.chunks else ''}"
 

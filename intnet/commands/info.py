@@ -23,7 +23,7 @@ def info(
     """Say what a stream or a model is; nothing is decoded or proved.
 
     Of a stream: size, quality, model, bits per pixel, tiles, bytes of alpha, ICC profile and EXIF.
-    Of a model: identity, programs with their operations and kMAC per pixel, metadata.
+    Of a model: identity, family, programs with their operations and kMAC per pixel, metadata.
 
     \b
     intnet info photo.inic
@@ -94,6 +94,7 @@ def of_model(data: bytes, name: str) -> dict[str, Any]:
         "model_id": header.model_id.hex(),
         "sha256": header.sha256,
         "bytes": len(data),
+        "family": model_header.title(header),
         "programs": model_header.programs(header),
         "metadata": dict(header.metadata),
     }

@@ -70,7 +70,7 @@ def replace_value(rng: Random, here: Any, key: Any) -> None:
 
 
 NAMES = ("x", "y", "z", "u8", "s8", "s16", "s32", "zero", "edge", "conv", "add", "lut", "y_hat",
-         "x_hat", "mean", "index", "conv_transpose")  # fmt: skip
+         "x_hat", "mean", "index", "conv_transpose", "features", "serial")  # fmt: skip
 
 
 def edit_tensor(rng: Random, parts: Parts) -> None:

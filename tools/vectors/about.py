@@ -57,7 +57,8 @@ ABOUT = {
     "model": About(
         "A model file; its content hash and proof (program, op, channel, quantity, bound).",
         ("model",),
-        "Files: tools/vectors/tiny_model.py, minimal_model.py, wide_model.py, bad_models.py; "
+        "Files: tools/vectors/tiny_model.py, minimal_model.py, wide_model.py, family_models.py, "
+        "bad_models.py, families.py; "
         "photo.inm: a copy of intnet/models/photo.inm. Hash and bounds: intnet/model_file.py.",
     ),
     "prior": About(
@@ -69,8 +70,8 @@ ABOUT = {
     "stream": About(
         "A stream; sha256 of its samples.",
         STREAM,
-        "Pictures and symbols: tools/vectors/streams.py. Streams and samples: intnet/codec.py, "
-        "NumPy backend.",
+        "Pictures and symbols: tools/vectors/streams.py, families.py. Streams and samples: "
+        "intnet/codec.py, NumPy backend.",
     ),
     "real": About(
         "A stream of a photograph; sha256 of its samples. `source` is the rectangle of a Kodak "
@@ -81,6 +82,7 @@ ABOUT = {
     "invalid_stream": About(
         "A stream with one fault, which a decoder rejects; error is our class of it.",
         STREAM,
-        "Streams: tools/vectors/bad_streams.py, from those of class stream. Errors: stated there.",
+        "Streams: tools/vectors/bad_streams.py, families.py, from those of class stream. Errors: "
+        "stated there.",
     ),
 }

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from itertools import product
+from itertools import groupby, product
 from math import ceil, floor
+from operator import itemgetter
 from typing import Any
 
 Json = dict[str, Any]
@@ -101,7 +102,7 @@ def vector(
 ) -> Json:
     """One function on rows that are all different."""
     listed = [list(row) for row in rows]
-    assert len({tuple(row) for row in listed}) == len(listed) > 0, name
+    assert len({str(row) for row in listed}) == len(listed) > 0, name
     return {
         "id": f"arith/{name}", "class": "arith", "clause": clause, "comment": comment,
         "function": function.__name__, "rows": listed, "result": "valid",
@@ -111,7 +112,14 @@ def vector(
 
 def vectors() -> list[Json]:
     """All of this class."""
-    return [*of_operators(), *of_rounding(), *of_sizes(), *of_coding(), *of_decoding()]
+    return [
+        *of_operators(),
+        *of_rounding(),
+        *of_sizes(),
+        *of_coding(),
+        *of_orders(),
+        *of_decoding(),
+    ]
 
 
 def floor_shift(a: int, b: int) -> int:
@@ -224,6 +232,37 @@ def of_coding() -> list[Json]:
         vector("length", "coder.length", "One to five bytes.", length, [(n,) for n in sizes]),
         vector("crc32", "stream.crc", "No bytes, zero bytes, many.", crc32,
                [(text,) for text in texts]),
+    ]  # fmt: skip
+
+
+def step_of(
+    order: list[list[list[int]]], row: int, column: int, channel: int, channels: int
+) -> int:
+    """Groups are of as many channels each."""
+    steps = order[row & 1][column & 1]
+    return steps[channel // (channels // len(steps))]
+
+
+def serial_groups(height: int, width: int, slope: int) -> str:
+    """By sorting."""
+    places = [(column + slope * row, row, column) for row in range(height)
+              for column in range(width)]  # fmt: skip
+    groups = groupby(sorted(places), key=itemgetter(0))
+    return str([[[row, column] for _, row, column in group] for _, group in groups])
+
+
+def of_orders() -> list[Json]:
+    """Which latents of a tile are coded when."""
+    checkerboard, columns = [[[0], [1]], [[1], [0]]], [[[0], [1]], [[0], [1]]]
+    quadtree = [[[0, 1, 2, 3], [2, 3, 0, 1]], [[3, 2, 1, 0], [1, 0, 3, 2]]]
+    rows = [(order, *place) for order, channels in ((checkerboard, 3), (columns, 1), (quadtree, 8))
+            for place in product((0, 1, 2, 5), (0, 1, 3), range(channels), [channels])]  # fmt: skip
+    return [
+        vector("step-of", "model.steps", "Rows are not columns; groups of channels.", step_of,
+               rows),
+        vector("serial-groups", "decode.serial", "Slopes of kernels 1, 3, 5 and 15 wide.",
+               serial_groups, [(h, w, s) for h, w in ((1, 1), (1, 5), (5, 1), (3, 4), (7, 3))
+                               for s in (1, 2, 3, 8)]),
     ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -13,13 +13,16 @@ import rangecoder
 from intnet import codec, container, latents, model_file, networks, tile_coding
 from intnet.conform.arrays import described, expand, lcg
 from intnet.model_file import QUALITIES, Model, certify
-from vectors import bad_models, definition, minimal_model, tiny_model, wide_model
+from vectors import bad_models, definition, family_models, minimal_model, tiny_model, wide_model
 from vectors.building import array
 
 Json = dict[str, Any]
 Made = tuple[Json, str, bytes]  # a vector, the path of its file, the file
 LARGE_PIXELS = 128 * 128
-MODELS = {"tiny": tiny_model.build, "minimal": minimal_model.build, "wide": wide_model.build}
+MODELS: dict[str, Callable[[], Model]] = {
+    "tiny": tiny_model.build, "minimal": minimal_model.build, "wide": wide_model.build,
+    **family_models.FAMILIES,
+}  # fmt: skip
 
 
 @cache
@@ -36,11 +39,11 @@ def picture(height: int, width: int, channels: int) -> codec.Pixels:
     return np.clip(np.stack(planes, -1) + noise, 0, 255).astype(np.uint8)
 
 
-def models() -> Iterator[Made]:
+def models(faults: dict[str, bad_models.Bad]) -> Iterator[Made]:
     """Valid files, and the damaged ones."""
     for name in MODELS:
         yield model_vector(name, model(name), model_file.to_bytes(model(name)))
-    for name, bad in bad_models.faults(model_file.to_bytes(model("minimal"))).items():
+    for name, bad in faults.items():
         path = f"model/invalid/{name}.inm"
         yield {
             "id": f"model/invalid/{name}", "class": "model", "clause": bad.clause,

@@ -28,6 +28,7 @@ class CoderTarget:
         for name in ("minimal", "tiny", "wide"):
             model = model_file.load(VECTORS / "model" / f"{name}.inm")
             for tables in (model.y_tables, model.z_tables):
+                assert tables is not None, "these models have z"
                 index = np.arange(200) % tables.n_tables
                 symbols = (np.arange(200, dtype=np.int32) * 37 % 23) - 11
                 for lanes in (1, 2, 3, 8):

@@ -6,6 +6,7 @@ import zlib
 from random import Random
 
 import numpy as np
+from vectors.family_models import FAMILIES
 
 from fuzzing import models
 from fuzzing.target.outcome import LIMITS, VECTORS, WrongAnswerError, refusal
@@ -20,14 +21,16 @@ class ModelTarget:
     """`model_file.from_bytes`, then a picture and back."""
 
     def __init__(self) -> None:
-        paths = [VECTORS / "model" / f"{name}.inm" for name in ("minimal", "tiny")]
+        names = "minimal", "tiny", *FAMILIES
+        paths = [VECTORS / "model" / f"{name}.inm" for name in names]
         self.bases = [path.read_bytes() for path in paths]
         self.ids = {model_file.from_bytes(data).sha256 for data in self.bases}
         self.picture = Random(1).randbytes(20 * 33 * 3)
 
     def mutated(self, rng: Random) -> tuple[bytes, bool]:
         """A model file, the smallest one rather than a larger one."""
-        return models.mutated(rng, self.bases[rng.random() < 0.1])
+        smallest, *others = self.bases
+        return models.mutated(rng, smallest if rng.random() < 0.6 else rng.choice(others))
 
     def run(self, data: bytes, *, remade: bool, compare: bool) -> str:
         """A model that codes a picture, or a ModelError."""
