@@ -9,12 +9,12 @@ from torch import nn
 
 from intnet.backends import numpy_reference
 from intnet.bounds import prove
-from intnet.converting import compare, float_run, layers, recipe, sequential
+from intnet.converting import calibrate, compare, float_run, layers, recipe, sequential, weights
 from intnet.converting.emit import emit
 from intnet.converting.formats import Format
 from intnet.converting.layers import Graph, LayerError
 from intnet.converting.record import Record
-from intnet.errors import IntnetError
+from intnet.errors import BoundError, IntnetError
 
 N = 12
 
@@ -65,7 +65,7 @@ def result(chain, name="mixed", x=None):
     """Graph, what it became, calibration."""
     graph = Graph("test", {"x": 3}, (FIRST, *chain), (chain[-1].name,))
     x = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)) if x is None else x
-    record = Record()
+    record = Record(calibrate.careful(graph, recipe.named(name)))
     float_run.run(graph, {"x": x}, record)
     step = torch.full((3,), 1 / 255, dtype=torch.float64)
     return graph, emit(graph, record, recipe.named(name), {"x": Format("u8", 0, 255, step)}), x
@@ -98,6 +98,28 @@ def test_scale_index_follows_the_logarithm():
     assert clear.mean() > 0.3
     assert np.abs(got - wanted)[clear].max() < 16 / 4
     assert np.abs(got - wanted)[clear].mean() < 16 / 12
+
+
+def test_bound_that_no_scale_repairs():
+    """A bias that leaves no bits to weights which matter: layer, channel, bound and limit."""
+    bias = torch.zeros(2)
+    bias[1] = 2.0**30
+    layer = layers.Conv("h_a.0", ("y",), torch.ones(2, 4096, 1, 1), bias)
+    source = Format("s16", -32767, 32767, torch.ones(4096, dtype=torch.float64))
+    out = Format("s16", -32767, 32767, torch.full((2,), 2.0**16, dtype=torch.float64))
+    with pytest.raises(BoundError) as error:
+        weights.quantise(layer, source, out, 16, weights.Inputs(torch.zeros(4096)))
+    assert "layer 'h_a.0' (Conv), channel 1: the accumulator may reach 3.9" in str(error.value)
+    assert "must stay below 2147483648; smaller scales were tried" in str(error.value)
+
+
+def test_scale_shrinks_to_fit():
+    """What 16 bits would overflow gets fewer, and stays within the bound."""
+    layer = layers.Conv("k", ("y",), torch.ones(1, 4096, 1, 1), torch.zeros(1))
+    source = Format("s16", -32767, 32767, torch.ones(4096, dtype=torch.float64))
+    out = Format("s16", -32767, 32767, torch.full((1,), 4096.0, dtype=torch.float64))
+    made = weights.quantise(layer, source, out, 16, weights.Inputs(torch.zeros(4096)))
+    assert set(made.weight.ravel().tolist()) == {16}  # 16 * 4096 * 32767 < 2**31
 
 
 def test_relu_is_the_clip_of_a_convolution():

@@ -96,6 +96,8 @@ TENSORS = {
     "cheng2020": ({"g_a.0.conv1.weight": torch.ones(8, 3, 3, 3)}, "no architecture"),
     "variable-z": (GOOD | {"Gain": torch.ones(4), "gayn2zqstep.0.weight": torch.ones(10, 1)},
                    "gayn2zqstep.*': hyper-latents of variable step"),
+    "context-of-rate": (GOOD | {"scale_to_context.weight": torch.ones(24, 1)},
+                        "scale_to_context.*': a context that depends on the rate"),
     "other-quantiles": (
         changed("entropy_bottleneck.quantiles", lambda x: x[:5]), "must be (5, any, 1)"),
     "wide-density": (
@@ -170,14 +172,6 @@ def test_another_architecture_is_refused():
     save_file({name: x.contiguous() for name, x in GOOD.items()}, "good.safetensors")
     refusal("good.safetensors", "are those of mbt2018-mean", "--architecture", "mbt2018")
     refusal("good.safetensors", "must be one of w8a8", "--recipe", "w4a4")
-
-
-def test_bound_that_no_scale_repairs():
-    """Names layer, channel, bound and limit."""
-    bias = GOOD["h_a.4.bias"].clone()
-    bias[3] = 1e9
-    torch.save(GOOD | {"h_a.4.bias": bias}, "bad.pth")
-    refusal("bad.pth", "layer 'h_a.4' (Conv), channel 3: the accumulator may reach")
 
 
 def test_calibration_is_needed():

@@ -11,7 +11,7 @@ from torch import Tensor
 from intnet import program
 from intnet.converting.formats import Format
 from intnet.converting.layers import ConvTranspose, Linear
-from intnet.converting.weights import numbers, quantise, ratios
+from intnet.converting.weights import Inputs, numbers, quantise, ratios
 from intnet.program import Op, Port, Program
 
 
@@ -33,13 +33,13 @@ class Builder:
         return op.name
 
     def linear(
-        self, name: str, layer: Linear, source: str, out: Format, bits: int, mean: Tensor
+        self, name: str, layer: Linear, source: str, out: Format, bits: int, inputs: Inputs
     ) -> str:
-        """A convolution with all its weights. mean: of the input, per channel."""
+        """A convolution with all its weights."""
         kind = program.ConvTranspose if isinstance(layer, ConvTranspose) else program.Conv
         p = layer.padding
         end = p - layer.output_padding if isinstance(layer, ConvTranspose) else p
-        made = quantise(layer, self.formats[source], out, bits, mean)
+        made = quantise(layer, self.formats[source], out, bits, inputs)
         return self.append(
             kind(name, (source,), out.dtype, out.lo, out.hi, layer.stride, (p, p, end, end),
                  layer.groups, *made), out,

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from intnet.converting.float_codec import FloatCodec, code
-from intnet.converting.layers import LayerError
+from intnet.converting.layers import Graph, LayerError, Linear
+from intnet.converting.recipe import Recipe
 from intnet.converting.record import Record
 from intnet.training.data import Pictures, as_input, batches
 
@@ -29,12 +30,15 @@ def steps(x: Tensor) -> int:
     return -(-len(x) // TOGETHER)
 
 
-def record(codec: FloatCodec, x: Tensor, step: Callable[[], None]) -> dict[str, Record]:
+def record(
+    codec: FloatCodec, x: Tensor, step: Callable[[], None], recipe: Recipe
+) -> dict[str, Record]:
     """What every tensor of every graph was, by graph, for pictures x at gain 1.
 
-    step: called after each batch. Raises LayerError for values that are not finite.
+    step: called after each batch. recipe: says which weights need care. Raises LayerError for
+    values that are not finite.
     """
-    records = {name: Record() for name in codec.graphs}
+    records = {name: Record(careful(graph, recipe)) for name, graph in codec.graphs.items()}
     gain = min(codec.gains, key=lambda g: abs(g - 1))
     for batch in torch.split(x, TOGETHER):
         code(codec, batch.contiguous(), gain, records)
@@ -45,3 +49,9 @@ def record(codec: FloatCodec, x: Tensor, step: Callable[[], None]) -> dict[str, 
                 raise LayerError(f"{name}, layer {tensor!r}: values that are not finite in "
                                  "calibration; the weights before it are broken")  # fmt: skip
     return records
+
+
+def careful(graph: Graph, recipe: Recipe) -> tuple[Linear, ...]:
+    """Convolutions whose weights are few bits, rounded with compensation."""
+    linear = [layer for layer in graph.layers if isinstance(layer, Linear)]
+    return tuple(layer for layer in linear if recipe.of(layer.name).compensates)

@@ -4,7 +4,7 @@
     bmshj2018-hyperprior           ScaleHyperprior
     mbt2018-mean                   MeanScaleHyperprior
     mbt2018                        JointAutoregressiveHierarchicalPriors
-    ...-vbr                        the last three with one gain for each rate
+    bmshj2018-hyperprior-vbr, mbt2018-mean-vbr    one gain for each rate
 
 Facts of these architectures (layers, strides, reparametrisations) are CompressAI's, no code is.
 """
@@ -46,9 +46,16 @@ BOOKKEEPING = (  # tensors that follow from others, or from update()
     "*._offset", "*._quantized_cdf", "*._cdf_length", "*.target", "*.bound", "*.pedestal",
     "*.scale_table", "*.scale_bound", "*.mask", "QuantABCD.*", "QuantOffset",
 )  # fmt: skip
+REFUSED = {
+    "gayn2zqstep": "hyper-latents of variable step are not supported; train with "
+                   "vr_entbttlnck=False",
+    "scale_to_context": "a context that depends on the rate is not supported; train "
+                        "MeanScaleHyperpriorVbr, or one JointAutoregressiveHierarchicalPriors "
+                        "for each rate",
+}  # fmt: skip
 NAMES = (
     "bmshj2018-factorized", "bmshj2018-factorized-relu", "bmshj2018-hyperprior", "mbt2018-mean",
-    "mbt2018", "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr",
+    "mbt2018", "bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr",
 )  # fmt: skip
 
 
@@ -79,11 +86,9 @@ def float_codec(state: Mapping[str, Tensor], architecture: str = "auto") -> Floa
     if architecture not in ("auto", found):
         raise ModelError(f"architecture {architecture}: the tensors are those of {found}")
     tensors = Tensors(state)
-    if "gayn2zqstep.0.weight" in state:
-        raise ModelError(
-            "tensors 'gayn2zqstep.*': hyper-latents of variable step are not supported; train with "
-            "vr_entbttlnck=False"
-        )
+    for name, why in REFUSED.items():
+        if any(key.startswith(f"{name}.") for key in state):
+            raise ModelError(f"tensors '{name}.*': {why}")
     codec = BUILD[found.removesuffix("-vbr")](tensors, found)
     if found.endswith("-vbr"):
         codec = replace(codec, gains=vbr_gains(tensors.vector("Gain").abs().tolist()))

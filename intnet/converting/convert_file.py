@@ -88,7 +88,7 @@ def converted(
     """Calibrate, then convert."""
     x = calibrate.crops(pictures)
     with progress("calibrating", calibrate.steps(x)) as step:
-        records = calibrate.record(codec, x, step)
+        records = calibrate.record(codec, x, step, recipe)
     return integer_model.convert(codec, records, recipe, metadata(codec, recipe, labels))
 
 

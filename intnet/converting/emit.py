@@ -32,6 +32,7 @@ from intnet.converting.layers import (
 )
 from intnet.converting.recipe import Recipe
 from intnet.converting.record import Record
+from intnet.converting.weights import Inputs
 from intnet.program import Program
 
 NORM_MARGIN = 2.0  # of a norm's integers over the greatest norm of the calibration
@@ -57,8 +58,9 @@ class Walk(NamedTuple):
 
     def linear(self, name: str, layer: Linear, out: Format) -> str:
         """A convolution, its bias corrected by what calibration saw."""
-        mean = self.record.seen[layer.inputs[0]].mean
-        return self.to.linear(name, layer, self.source(layer), out, self.bits(layer), mean)
+        moment = self.record.moments.get(layer.name)
+        inputs = Inputs(self.record.seen[layer.inputs[0]].mean, moment)
+        return self.to.linear(name, layer, self.source(layer), out, self.bits(layer), inputs)
 
 
 class Emitted(NamedTuple):
@@ -211,7 +213,7 @@ def weighted(walk: Walk, layer: Gdn, out: Format) -> str:
     seen = walk.record.seen[layer.inputs[0]].samples.double()
     mean = (seen.abs() if layer.simplified else seen.square()).mean(1)
     conv = Conv(layer.name, layer.inputs, layer.gamma[:, :, None, None], layer.beta)
-    return walk.to.linear(f"{layer.name}.norm", conv, source, out, 16, mean)
+    return walk.to.linear(f"{layer.name}.norm", conv, source, out, 16, Inputs(mean))
 
 
 def norm_format(walk: Walk, layer: Gdn, dtype: str, top: int) -> Format:

@@ -33,7 +33,7 @@ from intnet.converting.record import Record, Seen
 
 S16_MAX, S32_MAX = 2**15 - 1, 2**30
 MARGIN = 1.5  # of 16-bit tensors over the largest value of the calibration
-QUIET_SHARE = 1 / 64  # a channel silent in calibration still gets this share of the loudest's range
+QUIET_SHARE = 1 / 32  # a channel silent in calibration still gets this share of the loudest's range
 SMALLEST = 1e-6  # range of a tensor that was never more than zero
 ROWS = 0.9  # of output channels whose weights keep all their bits, where activations have 16
 FEWEST, WIDE_BITS = 255, 24

@@ -29,18 +29,26 @@ class Precision:
     ranges: str = "squares"
     percentile: float = 99.99
     balance: float = 1.0
+    rounding: str = "compensated"
+
+    @property
+    def compensates(self) -> bool:
+        """Whether errors of rounding are carried on: 16 bits do not need it."""
+        return self.weights == 8 and self.rounding == "compensated"
 
 
 ALLOWED: dict[str, tuple[Any, ...]] = {
     "weights": (8, 16), "activations": (8, 16), "ranges": ("squares", "percentile"),
+    "rounding": ("nearest", "compensated"),
 }  # fmt: skip
 BETWEEN = {"percentile": (50.0, 100.0), "balance": (0.0, 1.0)}
 
 Rules = Mapping[str, Mapping[str, Any]]
-HYPER = {"weights": 8, "activations": 8}
+# An integer prior costs nothing even so: 8 bits, rounded to the nearest.
+HYPER = {"weights": 8, "activations": 8, "balance": 0.5, "rounding": "nearest"}
 NAMED: dict[str, Rules] = {
-    "w8a8": {"*": {"weights": 8, "activations": 8}},
-    "w8a16": {"*": {"weights": 8, "activations": 16}},
+    "w8a8": {"*": {"weights": 8, "activations": 8, "balance": 0.5}},
+    "w8a16": {"*": {"weights": 8, "activations": 16, "balance": 0.0}},
     "mixed": {"*": {"weights": 16, "activations": 16}, "h_a.*": HYPER, "h_s.*": HYPER},
 }
 DEFAULT = "mixed"

@@ -1,11 +1,15 @@
-"""What calibration sees of every tensor: the largest and smallest value, and samples."""
+"""What calibration sees of every tensor: the largest and smallest value, samples, products."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from intnet.converting import rounding
+from intnet.converting.layers import Linear
 
 SAMPLES = 512  # per channel and call
 
@@ -31,17 +35,22 @@ class Seen:
 
 @dataclass
 class Record:
-    """A `Watch` that remembers. seen: by name of the tensor."""
+    """A `Watch` that remembers. seen: by name of the tensor.
 
-    seed: int = 0
+    measured: convolutions whose inputs' products are wanted; moments: these, as sums over batches
+    of `rounding.moment`, by name of the layer.
+    """
+
+    measured: Iterable[Linear] = ()
     seen: dict[str, Seen] = field(default_factory=dict)
+    moments: dict[str, Tensor] = field(default_factory=dict)
 
     def __call__(self, name: str, tensor: Tensor) -> None:
         """Add one batch (n, c, h, w) of a tensor."""
+        generator = torch.Generator().manual_seed(len(self.seen))
         values = tensor.detach().movedim(1, 0).flatten(1)
         chosen = values
         if values.shape[1] > SAMPLES:
-            generator = torch.Generator().manual_seed(self.seed + len(self.seen))
             chosen = values[:, torch.randint(values.shape[1], (SAMPLES,), generator=generator)]
         now = Seen(values.amin(1), values.amax(1), chosen.clone())
         before = self.seen.get(name)
@@ -49,3 +58,7 @@ class Record:
             torch.minimum(before.low, now.low), torch.maximum(before.high, now.high),
             torch.cat([before.samples, now.samples], 1),
         )  # fmt: skip
+        for layer in self.measured:
+            if layer.inputs == (name,) and layer.groups == 1:
+                made = rounding.moment(layer, tensor.detach(), generator)
+                self.moments[layer.name] = self.moments.get(layer.name, torch.zeros(())) + made

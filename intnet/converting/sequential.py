@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from intnet.converting import float_run, recipe
+from intnet.converting.calibrate import careful
 from intnet.converting.emit import Emitted, emit
 from intnet.converting.formats import MARGIN, S16_MAX, Format, audible, symmetric
 from intnet.converting.layers import (
@@ -61,7 +62,8 @@ def convert(
     True
     """
     graph = graph_of(network, int(calibration.shape[1]), name)
-    record = Record()
+    chosen = recipe.load(recipe_name)
+    record = Record(careful(graph, chosen))
     float_run.run(graph, {"x": calibration.detach().float()}, record)
     channels = calibration.shape[1]
     if pixels:
@@ -69,7 +71,7 @@ def convert(
         source = Format("u8", 0, U8_MAX, step)
     else:
         source = symmetric("s16", S16_MAX, MARGIN * audible(record.seen["x"].peak))
-    return emit(graph, record, recipe.load(recipe_name), {"x": source})
+    return emit(graph, record, chosen, {"x": source})
 
 
 def graph_of(network: nn.Sequential, channels: int, name: str = "network") -> Graph:

@@ -10,14 +10,17 @@ import numpy.typing as npt
 from torch import Tensor
 
 from intnet.bounds import ACC_LIMIT
+from intnet.converting import rounding
 from intnet.converting.formats import Format
 from intnet.converting.layers import ConvTranspose, Linear
+from intnet.converting.rounding import window
 from intnet.errors import BoundError
 from intnet.program import Array
 
 MULTIPLIER_BITS = 30  # multipliers fill 2**30 <= m < 2**31: ratios to 9 digits
 FEWEST_LEVELS = 2.0  # weights of fewer levels mean nothing
-GROWTH, TRIES = 1.02, 400
+NOTICED = 2.0**-12  # of the bias: weights that move an output by less may be lost
+GROWTH, TRIES = 1.002, 400  # for what rounding adds
 Float = npt.NDArray[np.float64]
 
 
@@ -63,56 +66,92 @@ def scaled_kernel(layer: Linear, step: Tensor) -> Float:
     return np.ascontiguousarray(grouped.reshape(kernel.shape).transpose(0, 2, 3, 1))
 
 
-def quantise(layer: Linear, source: Format, out: Format, bits: int, mean: Tensor) -> Integers:
+class Inputs(NamedTuple):
+    """What calibration saw of inputs: mean per channel; `rounding.moment`, None for nearest."""
+
+    mean: Tensor
+    moment: Tensor | None = None
+
+
+def quantise(layer: Linear, source: Format, out: Format, bits: int, inputs: Inputs) -> Integers:
     """The integer form of a layer from one format to another.
 
-    bits: of weights, 8, or 16 for as many as the proof leaves. mean: of the input, per channel; it
-    moves the bias by what rounded weights are off on the average. Raises BoundError naming layer,
+    bits: of weights, 8, or 16 for as many as the proof leaves. The mean of inputs moves the bias by
+    what rounded weights are off on the average. Raises BoundError naming layer,
     channel, bound and limit where the bound fails though weights are as small as they may be.
     """
     h, real_bias = scaled_kernel(layer, source.step), numbers(layer.bias)
     most = 127.0 if bits == 8 else float(2**15 - 1)
     peak = np.abs(h).max((1, 2, 3))
-    unit = step_of(peak, most, real_bias, numbers(out.step))
-    weight, bias = rounded(layer, h, real_bias, unit, source, mean)
+    reach = np.abs(h).sum((1, 2, 3)) * source.magnitude
+    unit = step_of(peak / most, np.abs(real_bias), reach, numbers(out.step))
+    weight, bias = rounded(layer, h, real_bias, unit, source, inputs.mean)
     for _ in range(TRIES):
         over = bound(weight, bias, source) >= ACC_LIMIT
         if not over.any():
             break
         unit = np.where(over, unit * GROWTH, unit)
-        weight, bias = rounded(layer, h, real_bias, unit, source, mean)
-    reach = np.abs(h).sum((1, 2, 3)) * source.magnitude
-    lost = (peak / unit < FEWEST_LEVELS) & (reach >= numbers(out.step))
+        weight, bias = rounded(layer, h, real_bias, unit, source, inputs.mean)
+    seen = np.maximum(numbers(out.step), np.abs(real_bias) * NOTICED)
+    lost = (peak / unit < FEWEST_LEVELS) & (reach >= seen)
     lost |= bound(weight, bias, source) >= ACC_LIMIT
     if lost.any():
         c = int(lost.argmax())
         wanted = most * (np.abs(real_bias[c]) + reach[c]) / peak[c]
         raise overflow(layer, c, float(wanted), float(peak[c] / unit[c]))
+    if inputs.moment is not None:
+        weight, bias = compensated(layer, h, real_bias, unit, source, inputs, most, (weight, bias))
     multiplier, shift = ratios(unit / numbers(out.step))
     dtype = np.int8 if np.abs(weight).max(initial=0) <= 127 else np.int16
     return Integers(weight.astype(dtype), bias.astype(np.int32), multiplier, shift)
 
 
-def step_of(peak: Float, most: float, bias: Float, out: Float) -> Float:
-    """What one unit of each accumulator stands for: weights of at most `most`, a bias that fits.
+def step_of(finest: Float, bias: Float, reach: Float, out: Float) -> Float:
+    """What one unit of each accumulator stands for: at least `finest`, and |bias| and reach fit.
 
-    And a ratio to the output's step that requantisation can express.
+    Clipped to a ratio to the output's step that requantisation can express.
     """
-    unit = np.maximum(peak / most, np.abs(bias) / (ACC_LIMIT // 2))
-    return np.clip(unit, out * 2.0**-31, out * 2.0**29)
+    unit = np.maximum.reduce([finest, (bias + reach) / ACC_LIMIT, bias / (ACC_LIMIT // 2)])
+    clipped: Float = np.clip(unit, out * 2.0**-31, out * 2.0**29)
+    return clipped
 
 
 def rounded(
     layer: Linear, h: Float, bias: Float, unit: Float, source: Format, mean: Tensor
 ) -> tuple[Array, Array]:
-    """Integer weights and bias."""
+    """Integer weights, to the nearest, and bias."""
     weight = np.rint(h / unit[:, None, None, None])
+    return weight.astype(np.int64), corrected(layer, h, weight, bias, unit, source, mean)
+
+
+def compensated(
+    layer: Linear, h: Float, bias: Float, unit: Float, source: Format, inputs: Inputs, most: float,
+    nearest: tuple[Array, Array],
+) -> tuple[Array, Array]:  # fmt: skip
+    """The same with errors carried on; `nearest` in channels where the bound would fail."""
+    assert inputs.moment is not None
+    taps = window(layer) ** 2
+    step = np.repeat(numbers(source.step), taps)
+    moment = numbers(inputs.moment) / np.outer(step, step)
+    target = (h / unit[:, None, None, None]).transpose(0, 3, 1, 2)
+    weight = rounding.compensated(layer, target, moment, most).transpose(0, 2, 3, 1)
+    made = corrected(layer, h, weight, bias, unit, source, inputs.mean)
+    over = bound(weight, made, source) >= ACC_LIMIT
+    weight = np.where(over[:, None, None, None], nearest[0], weight)
+    return weight.astype(np.int64), np.where(over, nearest[1], made)
+
+
+def corrected(
+    layer: Linear, h: Float, weight: Float, bias: Float, unit: Float, source: Format, mean: Tensor
+) -> Array:
+    """The bias less what the weights are off on the average."""
     off = (weight * unit[:, None, None, None] - h).sum((1, 2)).reshape(layer.groups, -1, h.shape[3])
     seen = (numbers(mean) / numbers(source.step)).reshape(layer.groups, h.shape[3], 1)
     error = (off @ seen).reshape(-1)
     if isinstance(layer, ConvTranspose):
         error = error / layer.stride**2  # an output sees one tap of so many
-    return weight.astype(np.int64), np.rint((bias - error) / unit).astype(np.int64)
+    whole: Array = np.rint((bias - error) / unit).astype(np.int64)
+    return whole
 
 
 def bound(weight: Array, bias: Array, source: Format) -> Float:
