@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 from intnet import codec, model_file, pictures, shipped
 from intnet.model_file import Model
@@ -80,6 +81,16 @@ def picture() -> np.ndarray:
     y, x = np.mgrid[:70, :90]
     waves = [np.sin(x / 9 + c) + np.cos(y / 7 - c) for c in range(3)]
     return (127 + 60 * np.stack(waves, -1)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray) -> Path:
+    """Three small pictures to learn from."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for i in range(3):
+        tiled = np.roll(np.tile(picture, (4, 4, 1))[:256, :256], 7 * i, 1)
+        Image.fromarray(tiled).save(folder / f"{i}.png")
+    return folder
 
 
 @pytest.fixture

@@ -20,16 +20,6 @@ import compare_family
 TINY = ["--n", "6", "--m", "9", "--crop", "64", "--batch", "2", "--threads", "1"]
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory, picture):
-    """Two small pictures to learn from."""
-    folder = tmp_path_factory.mktemp("corpus")
-    for i in range(2):
-        tiled = np.roll(np.tile(picture, (4, 4, 1))[:256, :256], 7 * i, 1)
-        Image.fromarray(tiled).save(folder / f"{i}.png")
-    return folder
-
-
 def train(corpus, out, *options):
     main([str(corpus), "--out", str(out), *TINY, "--log-every", "5", *options])
     log = out.with_suffix(".jsonl").read_text().splitlines()

@@ -10,26 +10,15 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from intnet.training import checkpoint, evaluate, quantise
+from intnet.training import checkpoint, evaluate, initialise, quantise
 from intnet.training.entropy import LogisticMixture, gaussian_bits
-from intnet.training.layers import Conv, QReLU, lower_bound, round_ste
+from intnet.training.layers import Block, Conv, QReLU, lower_bound, round_ste
 from intnet.training.models import Config, MeanScaleHyperprior, rate_lambda
 from intnet.training.optimisers import orthogonalise
 from intnet.training.train import main
 
 TINY = ["--c", "16", "--m", "16", "--m-hidden", "16", "--z", "16", "--blocks", "1"]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory, picture):
-    """Three small pictures to learn from."""
-    folder = tmp_path_factory.mktemp("corpus")
-    for i in range(3):
-        tiled = np.roll(np.tile(picture, (4, 4, 1))[:256, :256], 7 * i, 1)
-        Image.fromarray(tiled).save(folder / f"{i}.png")
-    return folder
 
 
 def test_round_ties_toward_plus_infinity():
@@ -130,6 +119,23 @@ def test_float_twin_is_close(picture):
         a, b, c = (m(x, q).x_hat for m in (model, quantise.float_twin(twin), twin))
     assert (a - b).abs().max() < 1e-2  # scales folded in, nothing else
     assert 0 < (b - c).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("c", [16, 192, 208])
+def test_a_fresh_start_is_a_transform_coder(c):
+    """Of a block of 192 samples: all latents give the picture back, however wide the network."""
+    torch.manual_seed(0)
+    model = MeanScaleHyperprior(Config(c=c, m=min(4 * c, 768), m_hidden=8, z=8, blocks=1))
+    for block in (m for m in model.modules() if isinstance(m, Block)):
+        for conv in (block.b, block.f2):
+            conv.weight.data.zero_()
+            conv.bias.data.zero_()
+    initialise.klt(model, torch.rand(16, 3, 128, 128))
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        x_hat = model.synthesis(model.analysis(x - 0.5)) + 0.5
+    error = (x_hat - x).square().mean().item()
+    assert error < 1e-9 if c >= 192 else 0.05 < error < 0.083  # of uniform noise: 1/12
 
 
 def test_train_resume_and_stages(corpus, tmp_path):

@@ -14,11 +14,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 
-def save_weights(path: Path, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write tensors and metadata to a temporary file, then rename."""
+def save_weights(
+    path: Path, state: Mapping[str, Tensor], meta: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write tensors and metadata to a temporary file, then rename.
+
+    half: what is float32 is written as float16, and read as float32 again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(path.suffix + ".tmp")
     tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    if half:
+        tensors = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
     save_file(tensors, temporary, {"intnet": json.dumps(dict(meta), sort_keys=True)})
     temporary.replace(path)
 
@@ -39,7 +46,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ValueError(f"{path}: its 'intnet' metadata are not JSON ({error})") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path}: its 'intnet' metadata are no object")  # noqa: TRY004  # a bad file is a ValueError throughout
-    return tensors, found
+    return {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}, found
 
 
 def check_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

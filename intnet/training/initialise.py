@@ -19,15 +19,21 @@ def principal(samples: Tensor, count: int) -> Tensor:
 
 @torch.no_grad()
 def klt(model: MeanScaleHyperprior, x: Tensor) -> None:
-    """Set the main path of model from pictures x (n, 3, h, w) in [0, 1]."""
+    """Set the main path of model from pictures x (n, 3, h, w) in [0, 1].
+
+    Channels beyond the 192 samples of a block of 8x8 are left to learn what is not linear.
+    """
     config = model.config
     enter, narrow = (conv_at(model.analysis, at) for at in (1, config.blocks + 3))
     widen, leave = (conv_at(model.synthesis, at) for at in (1, config.blocks + 3))
     u = F.pixel_unshuffle(x - 0.5, 8)
-    first = principal(u.permute(0, 2, 3, 1).reshape(-1, u.shape[1]), config.c)
-    enter.weight.copy_(first[:, :, None, None])
-    leave.weight.copy_(first.T[:, :, None, None])
-    v = F.pixel_unshuffle(F.conv2d(u, enter.weight), 2)
+    linear = min(config.c, u.shape[1])
+    first = principal(u.permute(0, 2, 3, 1).reshape(-1, u.shape[1]), linear)[:, :, None, None]
+    enter.weight[:linear] = first
+    leave.weight.zero_()
+    leave.weight[:, :linear] = first.transpose(0, 1)
+    coefficients = F.pad(F.conv2d(u, first), (0, 0, 0, 0, 0, config.c - linear))
+    v = F.pixel_unshuffle(coefficients, 2)
     second = principal(v.permute(0, 2, 3, 1).reshape(-1, v.shape[1]), config.m)
     narrow.weight.copy_(second[:, :, None, None])
     widen.weight.copy_(second.T[:, :, None, None])
