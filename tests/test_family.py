@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import compressai_parts
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from intnet.training import checkpoint
 from intnet.training.bottleneck import TAIL_MASS, EntropyBottleneck, with_quantiles
-from intnet.training.complexity import complexity
+from intnet.training.complexity import complexity, main
 from intnet.training.family import ARCHITECTURES, FamilyConfig, MaskedConv
 from intnet.training.family_files import load_family
 from intnet.training.gdn import Gdn, SimplifiedGdn
@@ -217,6 +218,12 @@ def test_complexity_of_the_flagship():
     assert 0 < found.decode_kmac < found.encode_kmac * 2
     trained = sum(p.numel() for p in Flagship(config).parameters())
     assert found.parameters == trained
+
+
+def test_complexity_of_a_checkpoint(capsys):
+    """As the card of the model states it."""
+    main([str(Path(__file__).parents[1] / "models" / "fast.safetensors")])
+    assert capsys.readouterr().out.splitlines()[1].split() == ["fast", "8.6", "7.8", "2,256,928"]
 
 
 def test_checkpoint_round_trip(tmp_path):

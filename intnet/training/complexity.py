@@ -1,16 +1,19 @@
 """Multiplications and parameters of a codec, counted layer by layer.
 
-python -m intnet.training.complexity          # the family at the sizes of the papers
+python -m intnet.training.complexity                        # the family at the papers' sizes
+python -m intnet.training.complexity fast.safetensors ...   # checkpoints of the flagship
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from intnet.training.evaluate import load_model
 from intnet.training.family import ARCHITECTURES, MaskedConv
 from intnet.training.gdn import Gdn
 from intnet.training.layers import Conv
@@ -72,15 +75,18 @@ def complexity(model: nn.Module) -> Complexity:
     return Complexity(encode, decode, learned)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Print a table."""
-    p = argparse.ArgumentParser(description="kMAC/pixel and parameters of the family.")
+    p = argparse.ArgumentParser(description="kMAC/pixel and parameters.")
+    p.add_argument("checkpoint", nargs="*", type=Path, help="of the flagship; none: the family")
     p.add_argument("--n", type=int, default=192, help="channels of the transforms")
     p.add_argument("--m", type=int, default=320, help="channels of the latents")
-    args = p.parse_args()
+    args = p.parse_args(argv)
+    codecs: dict[str, nn.Module] = {path.stem: load_model(path) for path in args.checkpoint}
+    codecs = codecs or {name: make(args.n, args.m) for name, make in ARCHITECTURES.items()}
     print(f"{'architecture':16} {'encode':>8} {'decode':>8} kMAC/pixel  parameters")  # noqa: T201
-    for name, architecture in ARCHITECTURES.items():
-        found = complexity(architecture(args.n, args.m))
+    for name, codec in codecs.items():
+        found = complexity(codec)
         print(  # noqa: T201
             f"{name:16} {found.encode_kmac:8.1f} {found.decode_kmac:8.1f} {found.parameters:22,}"
         )
