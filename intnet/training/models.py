@@ -155,7 +155,7 @@ class MeanScaleHyperprior(nn.Module):
         inverse_gain = self.at_quality(self.log_inverse_gain, quality).exp()
         step = steps(self.order, y)
         done = Coded(*(torch.zeros_like(y) for _ in Coded._fields))
-        for now in range(int(step.max()) + 1):
+        for now in range(len(self.order[0][0])):  # as many steps as groups of channels
             predicted = self.context(done.y_hat, features).float() if self.context else features
             mean, index = predicted.chunk(2, 1)
             residual = (y - mean) * log_gain.exp()
