@@ -67,6 +67,21 @@ def test_numbers_are_those_of_real_files(folder):
     assert means[1]["bpp"] > means[0]["bpp"]
 
 
+def test_another_model_beside(folder, tiny_path):
+    """Measured as by itself; the BD-rate is of the first against it."""
+    line = f"in --codecs intnet --qualities 10,50 --json --against {tiny_path}"
+    both = json.loads(call(*line.split()).stdout)
+    (gain,) = both["bd_rate"]
+    other = f"intnet {tiny_path}"
+    assert list(both["curves"]) == ["intnet", other]
+    assert gain["against"] == other
+    for name, options in ("intnet", []), (other, ["--model", str(tiny_path)]):
+        line = "in --codecs intnet --qualities 10,50 --json"
+        alone = json.loads(call(*line.split(), *options).stdout)
+        assert alone["curves"]["intnet"] == both["curves"][name]
+    assert both["curves"]["intnet"] != both["curves"][other]
+
+
 def test_published_curves(folder):
     curves = {
         "twice": [{"bpp": 0.2, "psnr": 20.0}, {"bpp": 9.0, "psnr": 60}],

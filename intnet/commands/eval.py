@@ -51,6 +51,10 @@ def evaluate(
         int, typer.Option(min=1, help="Pictures at a time.", show_default="processors")
     ] = os.cpu_count() or 1,
     model: common.ModelOption = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="Another model, as --model, to measure beside; may be repeated."),
+    ] = None,
     max_pixels: common.MaxPixels = DEFAULT.pixels,
     max_memory: common.MaxMemory = common.MAX_MEMORY,
     *,
@@ -69,6 +73,7 @@ def evaluate(
     intnet eval photos/ -o curves.png -o points.csv
     intnet eval photos/ --codecs intnet,avif --qualities 10,30,50 --json
     intnet eval kodak/ --published kodak_rd.json --curves bpg,webp
+    intnet eval photos/ --codecs intnet --model new.inm --against fast
     """
     keys, wanted = chosen(codecs), outputs or []
     if keys[0] != "intnet":
@@ -91,17 +96,21 @@ def evaluate(
         need_matplotlib()  # now, not after an hour
     others = known(rate_distortion.published(published), curves) if published else {}
     limits = Limits(max_pixels, memory=max_memory * MIB)
-    steps = len(paths) * sum(len(asked[key]) for key in there)
+    models = {"intnet": api.open_model(model)}
+    models |= {f"intnet {name}": api.open_model(name) for name in against or []}
+    there = [*models, *(key for key in there if key not in models)]
+    qualities_of = {key: asked["intnet" if key in models else key] for key in there}
+    steps = len(paths) * sum(map(len, qualities_of.values()))
     with common.progress("measuring", steps) as advance:
-        run = Run({key: asked[key] for key in there}, api.open_model(model), limits, advance)
+        run = Run(qualities_of, models, limits, advance)
         points, failed = run.all(paths, jobs)
     if not points:
         raise IntnetError(f"none of {len(paths)} pictures could be measured; {failed[0]}")
     measured = {
-        coders.NAMES[key]: rate_distortion.curve(p for p in points if p.codec == key)
+        coders.NAMES.get(key, key): rate_distortion.curve(p for p in points if p.codec == key)
         for key in there
     }
-    ours = measured[coders.NAMES["intnet"]]
+    ours = measured["intnet"]
     gains = [
         rate_distortion.gain(name, curve, ours)
         for name, curve in (measured | others).items()
@@ -164,10 +173,13 @@ def known(others: dict[str, Curve], names: str | None) -> dict[str, Curve]:
 
 
 class Run(NamedTuple):
-    """What all pictures are measured with; advance: called after each quality."""
+    """What all pictures are measured with; advance: called after each quality.
+
+    models: those of the keys of `qualities` that are ours.
+    """
 
     qualities: dict[str, list[int]]
-    model: Model
+    models: dict[str, Model]
     limits: Limits
     advance: Callable[[], None]
 
@@ -198,9 +210,9 @@ class Run(NamedTuple):
         picture, points = pictures.load(path, self.limits.pixels), []
         coders.check(picture, str(path))
         for key, qualities in self.qualities.items():
-            for point in rate_distortion.points(
-                str(path), key, picture.pixels, qualities, self.model, self.limits
-            ):
+            model = self.models.get(key)
+            coder = coders.coder(key, picture.pixels, model, self.limits)
+            for point in rate_distortion.points(str(path), key, picture.pixels, qualities, coder):
                 points.append(point)
                 self.advance()
         return points

@@ -45,9 +45,9 @@ def check(picture: Picture, name: str) -> None:
         raise PictureError(f"{name}: has alpha, which not all codecs keep")
 
 
-def coder(key: str, pixels: Pixels, model: Model, limits: Limits) -> Coder:
-    """One of NAMES, at hand, and a picture: uint8 (h, w, 1 or 3)."""
-    return product(pixels, model, limits) if key == PRODUCT else peer(NAMES[key], pixels)
+def coder(key: str, pixels: Pixels, model: Model | None, limits: Limits) -> Coder:
+    """Ours with a model, or another of NAMES, at hand; and a picture: uint8 (h, w, 1 or 3)."""
+    return product(pixels, model, limits) if model else peer(NAMES[key], pixels)
 
 
 def product(pixels: Pixels, model: Model, limits: Limits) -> Coder:

@@ -81,7 +81,8 @@ def coded(key: str, pixels: Pixels, bpp: float, model: Model, limits: Limits) ->
 
     key: one of NAMES, at hand. pixels: uint8 (h, w, 1 or 3).
     """
-    coder = coders.coder(key, pixels, model, limits)
+    ours = model if key == coders.PRODUCT else None
+    coder = coders.coder(key, pixels, ours, limits)
     area = pixels.shape[0] * pixels.shape[1]
     last = last_within(lambda q: len(coder.encode(q)), coder.qualities, bpp * area / 8)
     quality = max(last, coder.qualities.start)

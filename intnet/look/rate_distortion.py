@@ -12,9 +12,7 @@ import numpy as np
 
 from intnet.distortion import ms_ssim, psnr
 from intnet.errors import IntnetError
-from intnet.limits import Limits
-from intnet.look import coders
-from intnet.model_file import Model
+from intnet.look.coders import Coder
 from intnet.pictures import Pixels
 
 STEPS = 1000  # distortions between which a BD-rate integrates
@@ -52,10 +50,10 @@ class Gain(NamedTuple):
 
 
 def points(
-    name: str, key: str, pixels: Pixels, qualities: Iterable[int], model: Model, limits: Limits
+    name: str, key: str, pixels: Pixels, qualities: Iterable[int], coder: Coder
 ) -> Iterator[Point]:
-    """A picture by a codec, one of `coders.NAMES`, at each quality that it has."""
-    coder, area = coders.coder(key, pixels, model, limits), pixels.shape[0] * pixels.shape[1]
+    """A picture by the coder that was made for it, at each quality that it has."""
+    area = pixels.shape[0] * pixels.shape[1]
     for quality in qualities:
         data = coder.encode(quality)
         decoded = coder.decode(data)
