@@ -2,6 +2,7 @@
 
     python tools/kodak.py ../shared/data/kodak                          curve, JPEG, BD-rate
     python tools/kodak.py ../shared/data/kodak --checkpoint models/C    and the float twin
+    python tools/kodak.py ../shared/data/kodak --similar fast           BD-rate at equal MS-SSIM
     python tools/kodak.py ../shared/data/kodak --agree                  NumPy against numba, slow
 
 Prints tables, writes out/kodak.json and out/kodak.png. Rates are averages of bpp over pictures,
@@ -26,6 +27,8 @@ from rich.progress import track
 import rangecoder
 from intnet import codec, files, shipped, tile_coding
 from intnet.distortion import psnr
+from intnet.limits import DEFAULT
+from intnet.look import coders, rate_distortion
 from intnet.look.rate_distortion import bd_rate
 from intnet.model_file import Model, load
 
@@ -75,6 +78,22 @@ def disagreements(picture: Pixels, model: Model) -> list[str]:
     return found
 
 
+def similar_points(picture: Pixels, model: Model) -> list[tuple[float, float]]:
+    """(bpp, MS-SSIM in dB) at each quality."""
+    coder = coders.product(picture, model, DEFAULT)
+    points = rate_distortion.points("", model.name, picture, QUALITIES, coder)
+    return [(p.bpp, rate_distortion.decibels(p.ms_ssim)) for p in points]
+
+
+def at_equal_similarity(anchor: Model, test: Model, pictures: list[Pixels]) -> float | None:
+    """BD-rate of test against anchor at equal MS-SSIM."""
+    points = [
+        [similar_points(x, model) for x in track(pictures, f"MS-SSIM of {model.name}")]
+        for model in (anchor, test)
+    ]
+    return rate_distortion.bd_rate(*(mean_curve(np.array(found)) for found in points))
+
+
 def mean_curve(points: npt.NDArray[np.float64]) -> Curve:
     """Averages over pictures of (pictures, qualities, 2)."""
     return [(float(b), float(p)) for b, p in points.mean(0)]
@@ -102,6 +121,7 @@ def main() -> int:
     p.add_argument("--checkpoint", type=Path, help="compare with this checkpoint's float twin")
     p.add_argument("--calibration", type=Path, default=Path("../shared/data/train"),
                    help="the folder that a float checkpoint was converted with")  # fmt: skip
+    p.add_argument("--similar", help="state the BD-rate at equal MS-SSIM against this model")
     p.add_argument("--agree", action="store_true", help="only compare backends, 5 qualities")
     p.add_argument("--card", type=Path, help="write what `intnet models` shows of the model here")
     p.add_argument("--published", type=Path, default=Path("../shared/reference/kodak_rd.json"))
@@ -138,6 +158,11 @@ def main() -> int:
              for name, curve in curves.items() if name != "intnet"}  # fmt: skip
     if prior_alone:
         rates["of the integer prior alone"] = bd_rate(curves["float twin"], prior_alone)
+    if args.similar:
+        anchor = shipped.load(args.similar)
+        rates[f"against {anchor.name} at equal MS-SSIM"] = at_equal_similarity(
+            anchor, model, pictures
+        )
     if args.published.exists():
         table = json.loads(args.published.read_text())
         for name in ("webp", "paper-bmshj2018-factorized", "paper-bmshj2018-hyperprior", "bpg"):
