@@ -34,18 +34,19 @@ def curves_of(
     pictures: list[Pixels],
     qualities: Sequence[int],
 ) -> dict[str, Curve]:
-    """'float twin' (nothing rounded) and 'integer prior' (only the prior and its tables are)."""
+    """'float twin' (nothing rounded) and 'integer prior' (only the prior and its tables are).
+
+    The second for models without a context, which would need y_hat step by step.
+    """
     known = convert_report.calibration_pictures(calibration)
-    twin = convert_report.integer_checkpoint(checkpoint, known, print)[
-        0
-    ]  # its units are the model's
+    twin, *_ = convert_report.integer_checkpoint(checkpoint, known, print)  # the model's units
     twin = quantise.float_twin(twin).eval()
     floats = evaluate.curve(twin, pictures, [float(q) for q in qualities])
-    points = [[hybrid_point(twin, model, x, q) for q in qualities] for x in pictures]
-    return {
-        "float twin": [(p.bpp, p.psnr) for p in floats],
-        "integer prior": [(float(b), float(p)) for b, p in np.mean(points, 0)],
-    }
+    found = {"float twin": [(p.bpp, p.psnr) for p in floats]}
+    if twin.context is None:
+        points = [[hybrid_point(twin, model, x, q) for q in qualities] for x in pictures]
+        found["integer prior"] = [(float(b), float(p)) for b, p in np.mean(points, 0)]
+    return found
 
 
 def channel_last(x: Tensor) -> npt.NDArray[np.float32]:
