@@ -75,10 +75,10 @@ def read(path: Path) -> File:
         opsets = {entry.domain: entry.version for entry in model.opset_import}
         functions = [function.name for function in model.functions]
         graph = model.graph
-        constants = {tensor.name: tensor for tensor in graph.initializer}
+        constants = {text(tensor.name): tensor for tensor in graph.initializer}
         sources = [value for value in graph.input if value.name not in constants]
-        outputs = [value.name for value in graph.output]
-        names = [value.name for value in sources]
+        outputs = [text(value.name) for value in graph.output]
+        names = [text(value.name) for value in sources]
     except Exception as error:  # noqa: BLE001  # whatever parsing meets in a damaged file
         raise ModelError(f"not an ONNX file ({one_line(error)})") from None
     opset = opsets.get("", opsets.get("ai.onnx", 0))
@@ -102,9 +102,9 @@ def read(path: Path) -> File:
 def parsed(onnx: Any, proto: Any, constants: dict[str, Any]) -> Node | None:
     """A node; of a Constant, its tensor is added to the constants."""
     try:
-        name, operator, domain = proto.name, proto.op_type, proto.domain
-        inputs, outputs = tuple(proto.input), [output for output in proto.output if output]
-        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+        name, operator, domain = map(text, (proto.name, proto.op_type, proto.domain))
+        inputs, outputs = tuple(map(text, proto.input)), [text(o) for o in proto.output if o]
+        attributes = {text(a.name): onnx.helper.get_attribute_value(a) for a in proto.attribute}
     except ValueError as error:
         raise ModelError(f"a node that cannot be read ({one_line(error)})") from None
     where = f"node {brief(name)} ({plain(operator)})"
@@ -120,6 +120,13 @@ def parsed(onnx: Any, proto: Any, constants: dict[str, Any]) -> Node | None:
         return None
     operator = operator if domain in DOMAINS else f"{domain}.{operator}"
     return Node(name, operator, inputs, outputs[0], attributes)
+
+
+def text(value: str | bytes) -> str:
+    """A name. Raises ValueError for bytes, which protobuf makes of what is no text."""
+    if isinstance(value, bytes):
+        raise ValueError(f"{brief(value)} is not UTF-8")  # noqa: TRY004  # of a value, not a type
+    return value
 
 
 def plain(name: str) -> str:
