@@ -13,6 +13,7 @@ PAGES = {
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
 SLOW = {"convert.md": "trains a network"}
+NEEDS = {"onnx.md": "onnx"}
 RUN = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
     for name, page in PAGES.items()
@@ -25,6 +26,8 @@ NOT_RUN = {"README.md": 1, "benchmarks.md": 1, "conformance-machines.md": 1, "co
 
 @pytest.mark.parametrize("name", RUN)
 def test_blocks_run(name, tmp_path, installed, default_model):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     doc_parts.run(PAGES[name], tmp_path, installed)
     if name == "README.md":
         assert (tmp_path / "piped.png").read_bytes() == (tmp_path / "decoded.png").read_bytes()

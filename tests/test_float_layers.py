@@ -144,7 +144,7 @@ def test_tighter_recipes_make_smaller_weights():
     (nn.Conv2d(4, 8, 3), "these do not fit together"),
     (nn.Conv2d(3, 8, 3, stride=9), "stride 9, must be 1..8"),
     (nn.ConvTranspose2d(3, 3, 3, groups=3), "3 groups, must be 1"),
-    (nn.ConvTranspose2d(3, 3, 3, stride=2, output_padding=1), "output_padding 1 above padding 0"),
+    (nn.ConvTranspose2d(3, 3, 3, stride=2, output_padding=1), "output_padding 1, must be 0 to"),
     (nn.LeakyReLU(-1.0), "slope -1.0, must be 0..1"),
     (nn.PixelShuffle(2), "3 channels, must be a multiple of 4"),
     (nn.Identity(), "has no layers"),

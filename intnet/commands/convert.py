@@ -16,7 +16,7 @@ from intnet.errors import IntnetError
 @common.verb
 def convert(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Of `intnet train`, or of CompressAI (.pth, .pth.tar).")
+        Path, typer.Argument(help="Of `intnet train` or CompressAI, or a folder of ONNX files.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .inm to write.")],
     calibration: Annotated[
@@ -48,7 +48,9 @@ def convert(
 
     Takes checkpoints of `intnet train`, and of CompressAI: FactorizedPrior, FactorizedPriorReLU,
     ScaleHyperprior, MeanScaleHyperprior, JointAutoregressiveHierarchicalPriors and their
-    variable-rate forms, recognised by their tensors. Code in a file is never run.
+    variable-rate forms, recognised by their tensors. Code in a file is never run. Of a folder it
+    takes analysis.onnx, synthesis.onnx, hyper_analysis.onnx and prior.onnx, and the density from
+    density.safetensors (extra `onnx`).
 
     Needs the extra `train` (PyTorch). Every accumulator is proved not to overflow, or nothing is
     written. A float checkpoint needs --calibration; ours of `--stage integer` does without. With
@@ -58,6 +60,7 @@ def convert(
     \b
     intnet convert out/int.safetensors -o photo.inm --calibration pictures/
     intnet convert mbt2018-mean.pth.tar -o mean.inm --calibration pictures/ --recipe w8a16
+    intnet convert exported/ -o mine.inm --calibration pictures/
     """
     files.check_target(output)
     label = name or output.stem

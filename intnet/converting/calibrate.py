@@ -52,6 +52,7 @@ def record(
 
 
 def careful(graph: Graph, recipe: Recipe) -> tuple[Linear, ...]:
-    """Convolutions whose weights are few bits, rounded with compensation."""
+    """Convolutions of square kernels whose weights are few bits, rounded with compensation."""
     linear = [layer for layer in graph.layers if isinstance(layer, Linear)]
-    return tuple(layer for layer in linear if recipe.of(layer.name).compensates)
+    return tuple(layer for layer in linear if recipe.of(layer.name).compensates
+                 and layer.kernel.shape[2] == layer.kernel.shape[3])  # fmt: skip

@@ -13,7 +13,15 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 
 from intnet import convert_report, model_file
-from intnet.converting import calibrate, compare, compressai, float_codec, integer_model, state_file
+from intnet.converting import (
+    calibrate,
+    compare,
+    compressai,
+    float_codec,
+    integer_model,
+    onnx_codec,
+    state_file,
+)
 from intnet.converting.float_codec import OWN_QUALITY, FloatCodec
 from intnet.converting.integer_model import Converted
 from intnet.converting.recipe import Recipe
@@ -62,7 +70,7 @@ def convert_file(
     pictures = convert_report.calibration_pictures(calibration)
     made = converted(codec, pictures, recipe, labels, progress)
     model_file.save(made.model, out, plain=plain)
-    say(f"wrote {out}, model {made.model.sha256[:16]}: CompressAI {codec.name}, {recipe.name}")
+    say(f"wrote {out}, model {made.model.sha256[:16]}: {origin(codec)}, {recipe.name}")
     return {
         "model": made.model.sha256,
         "architecture": codec.name,
@@ -74,12 +82,25 @@ def convert_file(
 
 
 def load(checkpoint: Path, architecture: str = "auto") -> FloatCodec:
-    """The float codec of a file. Raises ModelError naming file, tensor, got and allowed."""
+    """The float codec of a file, or of a folder of ONNX files.
+
+    Raises ModelError naming file, tensor, got and allowed.
+    """
+    if checkpoint.is_dir():
+        if architecture != "auto":
+            raise IntnetError(f"{checkpoint}: a folder of ONNX files; --architecture is for "
+                              "checkpoints of CompressAI")  # fmt: skip
+        return onnx_codec.float_codec(checkpoint)
     state = state_file.read(checkpoint)
     try:
         return compressai.float_codec(state, architecture)
     except IntnetError as error:
         raise type(error)(f"{checkpoint}: {error}") from None
+
+
+def origin(codec: FloatCodec) -> str:
+    """Whose architecture it is."""
+    return codec.name if codec.name.startswith("onnx-") else f"compressai {codec.name}"
 
 
 def converted(
@@ -99,7 +120,7 @@ def metadata(codec: FloatCodec, recipe: Recipe, labels: Labels) -> Report:
             if own else "the gains of its levels, evenly over the qualities; its offsets of "
             "reconstruction (QuantABCD) are left out")  # fmt: skip
     return {
-        "name": labels.name, "licence": labels.licence, "architecture": f"compressai {codec.name}",
+        "name": labels.name, "licence": labels.licence, "architecture": origin(codec),
         "recipe": recipe.name, "rates": said,
     }  # fmt: skip
 

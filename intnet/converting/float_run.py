@@ -24,8 +24,11 @@ from intnet.converting.layers import (
     Relu,
     ScaleIndex,
     Slice,
+    refuse,
 )
+from intnet.converting.state_file import one_line
 
+MAX_VALUES = 2**30  # of one tensor
 Watch = Callable[[str, Tensor], None]
 
 
@@ -38,19 +41,40 @@ def run(graph: Graph, inputs: Mapping[str, Tensor], watch: Watch = ignore) -> di
     """Outputs by name, float32 (n, channels, height, width).
 
     watch: is told every input, every layer's tensor, and the norm of a Gdn as `<name>.norm`.
+    Raises LayerError for sizes that do not fit together or are more than MAX_VALUES, before
+    anything of that size is made.
     """
-    tensors = dict(inputs)
+    walk(graph, {name: tensor.to("meta") for name, tensor in inputs.items()}, ignore)
     for name, tensor in inputs.items():
         watch(name, tensor)
+    return walk(graph, inputs, watch)
+
+
+def walk(graph: Graph, inputs: Mapping[str, Tensor], watch: Watch) -> dict[str, Tensor]:
+    """The same for tensors of any device; those of `meta` have shapes and no values."""
+    tensors = dict(inputs)
     last = {name: layer for layer in graph.layers for name in layer.inputs}
     for layer in graph.layers:
         read = [tensors[name] for name in layer.inputs]
-        tensors[layer.name] = RULES[type(layer)](layer, read, watch)
-        watch(layer.name, tensors[layer.name])
+        tensors[layer.name] = made = computed(layer, read, watch)
+        watch(layer.name, made)
         for name in set(layer.inputs) - set(graph.outputs):
             if last[name] is layer:
                 del tensors[name]
     return {name: tensors[name] for name in graph.outputs}
+
+
+def computed(layer: Layer, inputs: list[Tensor], watch: Watch) -> Tensor:
+    """A layer's tensor. Raises LayerError for sizes that do not fit."""
+    shapes = [tuple(tensor.shape) for tensor in inputs]
+    try:
+        made: Tensor = RULES[type(layer)](layer, inputs, watch)
+    except RuntimeError as error:
+        raise refuse(layer, f"inputs {shapes}: {one_line(error)}") from None
+    if made.numel() > MAX_VALUES:
+        raise refuse(layer, f"inputs {shapes} become {tuple(made.shape)}, at most {MAX_VALUES} "
+                            "numbers; calibrate with fewer or smaller ones")  # fmt: skip
+    return made
 
 
 def conv(layer: Conv, inputs: list[Tensor], _: Watch) -> Tensor:
@@ -79,6 +103,14 @@ def gdn(layer: Gdn, inputs: list[Tensor], watch: Watch) -> Tensor:
     return x * norm if layer.inverse else x / norm
 
 
+def add(_: Add, inputs: list[Tensor], __: Watch) -> Tensor:
+    """Of one shape: integers are not broadcast."""
+    a, b = inputs
+    if a.shape != b.shape:
+        raise RuntimeError("must be of one shape")
+    return a + b
+
+
 def scale_index(layer: ScaleIndex, inputs: list[Tensor], _: Watch) -> Tensor:
     """Not rounded."""
     return (inputs[0].clamp(layer.low, layer.high).log() - math.log(layer.origin)) / layer.step
@@ -96,5 +128,5 @@ RULES: dict[type[Layer], Callable[..., Tensor]] = {
     PixelUnshuffle: lambda layer, inputs, _: F.pixel_unshuffle(inputs[0], layer.block),
     Slice: lambda layer, inputs, _: inputs[0][:, layer.begin : layer.end],
     Concat: lambda _, inputs, __: torch.cat(inputs, 1),
-    Add: lambda _, inputs, __: inputs[0] + inputs[1],
+    Add: add,
 }

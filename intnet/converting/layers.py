@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from intnet.errors import ModelError
-from intnet.ports import MAX_BLOCK, MAX_CHANNELS, MAX_KERNEL, MAX_STRIDE
+from intnet.ports import MAX_BLOCK, MAX_CHANNELS, MAX_KERNEL, MAX_PAD, MAX_STRIDE
 
 
 class LayerError(ModelError):
@@ -178,6 +178,8 @@ def linear(layer: Linear, inputs: list[int]) -> int:
         raise refuse(layer, f"kernel {sides[0]}x{sides[1]}, at most {MAX_KERNEL} on a side")
     if not 1 <= layer.stride <= MAX_STRIDE:
         raise refuse(layer, f"stride {layer.stride}, must be 1..{MAX_STRIDE}")
+    if not 0 <= layer.padding <= MAX_PAD:
+        raise refuse(layer, f"padding {layer.padding}, must be 0..{MAX_PAD}")
     if n % layer.groups or i * layer.groups != inputs[0]:
         raise refuse(layer, f"kernel {tuple(layer.kernel.shape)} in {layer.groups} groups on "
                             f"{inputs[0]} channels; these do not fit together")  # fmt: skip
@@ -188,8 +190,8 @@ def linear(layer: Linear, inputs: list[int]) -> int:
     if isinstance(layer, ConvTranspose):
         if layer.groups != 1:
             raise refuse(layer, f"{layer.groups} groups; transposed, only 1 group is supported")
-        if layer.output_padding > layer.padding:
-            raise refuse(layer, f"output_padding {layer.output_padding} above padding "
+        if not 0 <= layer.output_padding <= layer.padding:
+            raise refuse(layer, f"output_padding {layer.output_padding}, must be 0 to padding "
                                 f"{layer.padding}; use a larger padding")  # fmt: skip
     return int(n)
 

@@ -62,6 +62,13 @@ def convert(
     True
     """
     graph = graph_of(network, int(calibration.shape[1]), name)
+    return convert_graph(graph, calibration, recipe_name, pixels=pixels)
+
+
+def convert_graph(
+    graph: Graph, calibration: Tensor, recipe_name: str = recipe.DEFAULT, *, pixels: bool = False
+) -> Emitted:
+    """The same, from the graph on."""
     chosen = recipe.load(recipe_name)
     record = Record(careful(graph, chosen))
     float_run.run(graph, {"x": calibration.detach().float()}, record)
