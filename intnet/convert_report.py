@@ -17,7 +17,7 @@ from torch import Tensor
 from intnet import convert, model_file, program, table_fit
 from intnet.bounds import Bound
 from intnet.converting import report
-from intnet.converting.losses import Cost
+from intnet.converting.losses import Cost, Costs
 from intnet.converting.losses import rows as loss_rows
 from intnet.converting.report import NOTHING, Report, Say, Subject, Wanted
 from intnet.distortion import psnr
@@ -29,7 +29,7 @@ from intnet.training.models import MeanScaleHyperprior
 
 QUALITIES = (0, 16, 32, 48, 63)
 CALIBRATION_CROPS, CALIBRATION_SIDE, PICTURES, CURVE_PICTURES = 64, 128, 160, 8
-LOSS_CROPS, LOSS_QUALITY = 8, 32
+LOSS_CROPS, LOSS_QUALITY = 16, 32
 
 
 def convert_file(
@@ -184,21 +184,21 @@ def losses(twin: MeanScaleHyperprior, x: Tensor, slope: float | None) -> list[Re
     """
     convs = {name: m for name, m in twin.named_modules() if isinstance(m, quantise.IntegerConv)}
 
-    def each() -> Iterator[tuple[str, str, Cost]]:
+    def each() -> Iterator[tuple[str, str, Costs]]:
         for name, conv in convs.items():
             conv.rounding = False
             try:
                 network, _, layer = name.partition(".")
-                yield network, layer, coded_cost(twin, x)
+                yield network, layer, costs(twin, x)
             finally:
                 conv.rounding = True
 
-    return loss_rows(coded_cost(twin, x), each(), slope)
+    return loss_rows(costs(twin, x), each(), slope)
 
 
-def coded_cost(twin: MeanScaleHyperprior, x: Tensor) -> Cost:
+def costs(twin: MeanScaleHyperprior, x: Tensor) -> Costs:
     """Of crops at LOSS_QUALITY."""
     out = twin(x, torch.full((len(x),), float(LOSS_QUALITY)))
-    bpp = (out.bits_y + out.bits_z).sum().item() / (len(x) * x.shape[2] * x.shape[3])
-    original, decoded = ((t * 255).round().clamp(0, 255).numpy() for t in (x, out.x_hat))
-    return Cost(bpp, psnr(original, decoded))
+    bpp = (out.bits_y + out.bits_z) / (x.shape[2] * x.shape[3])
+    pairs = zip(*((t * 255).round().clamp(0, 255).numpy() for t in (x, out.x_hat)), strict=True)
+    return [Cost(*of) for of in zip(bpp.tolist(), (psnr(*pair) for pair in pairs), strict=True)]

@@ -32,7 +32,8 @@ from intnet.errors import IntnetError
 from intnet.pictures import Pixels
 from intnet.training.data import Pictures, as_input
 
-QUALITIES, CURVE_PICTURES, LOSS_CROPS = (16, 32, 48), 4, 2
+QUALITIES, CURVE_PICTURES = (16, 32, 48), 4
+LOSS_CROPS, LOSS_SIDE = 16, 128
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 
@@ -77,7 +78,7 @@ def convert_file(
 def subject(codec: FloatCodec, made: Converted, pictures: Pictures, about: Report) -> Subject:
     """What a report is about."""
     own = None if several_rates(codec) else OWN_QUALITY
-    x = calibrate.crops(pictures, LOSS_CROPS)
+    x = calibrate.crops(pictures, LOSS_CROPS, LOSS_SIDE)
     gain = codec.gains[OWN_QUALITY]
     return Subject(
         made.model, about, pictures[:CURVE_PICTURES], QUALITIES, own,

@@ -2,80 +2,97 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from intnet import backends
-from intnet.converting import float_codec, float_run
-from intnet.converting.compare import as_floats, as_integers
+from intnet.converting import float_codec, mixed
 from intnet.converting.emit import Emitted
 from intnet.converting.float_codec import FloatCodec
-from intnet.converting.float_run import ignore
 from intnet.converting.integer_model import Converted
-from intnet.converting.layers import Graph
+from intnet.converting.mixed import Mixed
 from intnet.distortion import psnr
-from intnet.program import Port, Program
 
 Row = dict[str, Any]
+Known = dict[tuple[Any, ...], dict[str, Tensor]]
 
 
 class Cost(NamedTuple):
-    """Bits per pixel by the float formula, and PSNR of rounded samples."""
+    """Of a picture: bits per pixel by the float formula, PSNR of rounded samples."""
 
     bpp: float
     psnr: float
 
 
+Costs = list[Cost]
+
+
 def rows(
-    all_integers: Cost, by_layer: Iterator[tuple[str, str, Cost]], slope: float | None
+    all_integers: Costs, by_layer: Iterator[tuple[str, str, Costs]], slope: float | None
 ) -> list[Row]:
     """A row per layer, the costliest first. slope: see `measure.slope`; None: no percentages.
 
     bpp_percent, psnr_db: what the codec loses by the layer's integers, both above 0 if it does;
-    percent: both in bits at equal PSNR.
+    percent: both in bits at equal PSNR. error: of percent, or of psnr_db without one, the standard
+    error of the mean over pictures. Rows are in order of loss less error: what another value falls
+    to in rounding is no loss of the layer's.
     """
     found = []
-    for network, layer, cost in by_layer:
-        bits = 100 * (all_integers.bpp / cost.bpp - 1)
-        decibels = cost.psnr - all_integers.psnr
-        both = None if slope is None else round(bits + 100 * slope * decibels, 4)
-        found.append({"network": network, "layer": layer, "bpp_percent": round(bits, 4),
-                      "psnr_db": round(decibels, 5), "percent": both})  # fmt: skip
-    return sorted(found, key=lambda row: -(row["psnr_db"] if slope is None else row["percent"]))
+    for network, layer, costs in by_layer:
+        pairs = list(zip(all_integers, costs, strict=True))
+        bits = np.array([100 * (a.bpp / c.bpp - 1) for a, c in pairs])
+        decibels = np.array([c.psnr - a.psnr for a, c in pairs])
+        loss = decibels if slope is None else bits + 100 * slope * decibels
+        error = float(loss.std(ddof=1)) / math.sqrt(len(pairs)) if len(pairs) > 1 else 0.0
+        found.append((float(loss.mean()) - error, {
+            "network": network, "layer": layer, "bpp_percent": round(float(bits.mean()), 4),
+            "psnr_db": round(float(decibels.mean()), 5),
+            "percent": None if slope is None else round(float(loss.mean()), 4),
+            "error": round(error, 5),
+        }))  # fmt: skip
+    return [row for _, row in sorted(found, key=lambda pair: -pair[0])]
 
 
 def of(codec: FloatCodec, made: Converted, x: Tensor, gain: float, slope: float | None
        ) -> list[Row]:  # fmt: skip
-    """Rows of every layer that has an integer form. x: crops (n, 3, h, w) in 0..1.
+    """Rows of every layer that has an integer form, see `mixed.leave`. x: (n, 3, h, w) in 0..1."""
+    known: Known = {}
+    whole = costs(codec, made.emitted, x, gain, known, keep=True)
 
-    A layer in float has its own weights and arithmetic; what it makes is still rounded to the
-    integers that the next layer reads.
+    def each() -> Iterator[tuple[str, str, Costs]]:
+        for name, emitted in made.emitted.items():
+            graph = codec.graphs[name]
+            for layer in emitted.tensors:
+                if layer not in graph.inputs:
+                    left = mixed.leave(graph, emitted, layer)
+                    yield name, layer, costs(codec, {**made.emitted, name: left}, x, gain, known)
+
+    return rows(whole, each(), slope)
+
+
+def costs(
+    codec: FloatCodec, made: Mapping[str, Emitted | Mixed], x: Tensor, gain: float, known: Known,
+    *, keep: bool = False,
+) -> Costs:  # fmt: skip
+    """Of the codec in integers, but for layers left in float.
+
+    known: outputs of networks all in integers, by name and inputs. keep: whether to add to them.
     """
 
-    def each() -> Iterator[tuple[str, str, Cost]]:
-        for name, emitted in made.emitted.items():
-            for layer in emitted.tensors:
-                if layer not in codec.graphs[name].inputs:
-                    yield name, layer, cost(codec, made, x, gain, (name, layer))
-
-    return rows(cost(codec, made, x, gain, None), each(), slope)
-
-
-def cost(
-    codec: FloatCodec, made: Converted, x: Tensor, gain: float, left: tuple[str, str] | None
-) -> Cost:
-    """Of the codec in integers, but for one layer of a network."""
-
     def run(name: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        layer = left[1] if left and left[0] == name else None
-        return integers(codec.graphs[name], made.emitted[name], inputs, layer)
+        network = made[name]
+        if isinstance(network, Mixed):
+            return mixed.run(codec.graphs[name], network, inputs)
+        key = (name, *(t.numpy().tobytes() for t in inputs.values()))
+        outputs = known.get(key) or mixed.run(codec.graphs[name], network, inputs)
+        if keep:
+            known[key] = outputs
+        return outputs
 
-    found = [of_picture(codec, picture[None], gain, run) for picture in x]
-    return Cost(*(float(np.mean(values)) for values in zip(*found, strict=True)))
+    return [of_picture(codec, picture[None], gain, run) for picture in x]
 
 
 def of_picture(codec: FloatCodec, x: Tensor, gain: float, run: float_codec.Run) -> Cost:
@@ -83,51 +100,3 @@ def of_picture(codec: FloatCodec, x: Tensor, gain: float, run: float_codec.Run) 
     coded = float_codec.code(codec, x, gain, run=run)
     original, decoded = ((t[0] * 255).round().clamp(0, 255).numpy() for t in (x, coded.x_hat))
     return Cost(coded.bits / (x.shape[2] * x.shape[3]), psnr(original, decoded))
-
-
-def integers(
-    graph: Graph, made: Emitted, inputs: Mapping[str, Tensor], left: str | None
-) -> dict[str, Tensor]:
-    """The outputs of a graph by its integer program, but for one layer left in float."""
-    program = made.program
-    given = {port.name: as_integers(inputs[port.name], made, port.name) for port in program.inputs}
-    run = backends.load("numba").run
-    if left is not None:
-        sources = sources_of(graph, made, left)
-        seen = run(replace(program, outputs=tuple(made.tensors[s] for s in sources)), given)
-        known = {s: as_floats(seen[made.tensors[s]], made, made.tensors[s]) for s in sources}
-        tensor = made.tensors[left]
-        given |= {tensor: as_integers(value(graph, left, known), made, tensor)}
-        program = given_tensor(program, tensor, made)
-    got = run(program, given)
-    return {name: as_floats(got[made.tensors[name]], made, made.tensors[name])
-            for name in graph.outputs}  # fmt: skip
-
-
-def given_tensor(program: Program, tensor: str, made: Emitted) -> Program:
-    """The program with one of its tensors as an input."""
-    form = made.formats[tensor]
-    port = Port(tensor, form.dtype, len(form.step), form.lo, form.hi)
-    ops = tuple(op for op in program.ops if op.name != tensor)
-    return replace(program, inputs=(*program.inputs, port), ops=ops)
-
-
-def sources_of(graph: Graph, made: Emitted, layer: str) -> list[str]:
-    """Tensors with an integer form that a layer is computed from."""
-    found: list[str] = []
-    for name in by_name(graph)[layer].inputs:
-        found += [name] if name in made.tensors else sources_of(graph, made, name)
-    return list(dict.fromkeys(found))
-
-
-def value(graph: Graph, name: str, known: Mapping[str, Tensor]) -> Tensor:
-    """Of a layer in floats, from what is known; so are those before it that integers fuse."""
-    layer = by_name(graph)[name]
-    read = [known[n] if n in known else value(graph, n, known) for n in layer.inputs]
-    found: Tensor = float_run.RULES[type(layer)](layer, read, ignore)
-    return found
-
-
-def by_name(graph: Graph) -> Mapping[str, Any]:
-    """Layers."""
-    return {layer.name: layer for layer in graph.layers}

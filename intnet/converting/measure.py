@@ -28,14 +28,17 @@ def curve(
 
     MS-SSIM is None where some picture is below 161 pixels a side.
     """
-    rows = []
-    for quality in qualities:
-        row: Row = {"quality": quality}
-        for side, coder in zip(SIDES, (code, integer_coder(model)), strict=True):
-            found = mean([point(picture, quality, coder) for picture in pictures])
-            row |= {f"{side}_{name}": value for name, value in found._asdict().items()}
-        rows.append({key: short(value) for key, value in row.items()})
-    return rows
+    integers = integer_coder(model)
+    return [
+        {"quality": q, **side("float", code, pictures, q), **side("integer", integers, pictures, q)}
+        for q in qualities
+    ]
+
+
+def side(name: str, code: FloatCoder, pictures: Sequence[Pixels], quality: int) -> Row:
+    """Half of such a row: means over pictures, keys `<name>_bpp` and so on."""
+    found = mean([point(picture, quality, code) for picture in pictures])
+    return {f"{name}_{key}": short(value) for key, value in found._asdict().items()}
 
 
 def short(value: float | None) -> float | None:

@@ -59,7 +59,8 @@ def losses(axes: Any, report: Report) -> None:
         key, label = "psnr_db", "PSNR lost, dB"
     rows = report["losses"][MOST - 1 :: -1]
     names = [f"{row['network']} {row['layer']}" for row in rows]
-    axes.barh(names, [row[key] for row in rows], color=SHADES["integer"])
+    axes.barh(names, [row[key] for row in rows], xerr=[row["error"] for row in rows],
+              color=SHADES["integer"], ecolor=INK)  # fmt: skip
     axes.set_xlabel(label)
 
 

@@ -15,8 +15,8 @@ LEGENDS = {
     "Rate and distortion": "Means over the pictures: the float model's bits by its own "
     "probabilities, the integer model's in bytes of real streams.",
     "Where the loss comes from": "All in integers but one layer, which has its float weights and "
-    "arithmetic. percent: bits at equal PSNR that the layer's integers cost; small figures of "
-    "either sign are chance.",
+    "arithmetic. percent: bits at equal PSNR that the layer's integers cost; error: its standard "
+    "error over the pictures: losses within twice that, of either sign, are chance.",
     "Layers": "Signal-to-noise of each layer's integers, all before it in its network in integers "
     "too; saturated: the share of values at the end of their range; headroom: of the accumulator.",
     "Tightest bounds": "The worst case over all inputs, proved from the weights.",
