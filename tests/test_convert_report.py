@@ -237,3 +237,12 @@ def test_limits_of_recipes():
     assert compare.past(rows, {}) == []
     with pytest.raises(argparse.ArgumentTypeError, match="'w8a8', must be like"):
         compare.limits("w8a8")
+
+
+def test_falling_points_are_no_curve():
+    """A checkpoint with more bits and less PSNR than another."""
+    compare = tool("compare_converted")
+    good = [row(32, (0.5, 30), (0.55, 30)), row(32, (1, 36), (1.1, 36))]
+    assert compare.bd_rates(good)["bd_rate_psnr"] == pytest.approx(10)
+    bad = [*good, row(32, (2, 33), (2.2, 33))]
+    assert set(compare.bd_rates(bad).values()) == {None}

@@ -12,6 +12,7 @@ probabilities, integer bits in bytes of real streams. Prints a table (--json: a 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -94,7 +95,15 @@ def measured(
 
 
 def bd_rates(rows: list[Row]) -> Row:
-    """Of integers against floats, over the checkpoints."""
+    """Of integers against floats, over the checkpoints.
+
+    None where more bits of floats are not more PSNR: that is no curve to integrate over, and a
+    checkpoint whose training was cut short makes one.
+    """
+    ordered = sorted(rows, key=lambda row: row["float_bpp"])
+    psnrs = [row["float_psnr"] for row in ordered]
+    if any(a >= b for a, b in itertools.pairwise(psnrs)):
+        return {"bd_rate_psnr": None, "bd_rate_ms_ssim": None}
     found = gain("float", measure.of_side(rows, "float"), measure.of_side(rows, "integer"))
     return {key: value for key, value in found._asdict().items() if key != "against"}
 
