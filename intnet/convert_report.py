@@ -6,20 +6,22 @@ codec, its rate counted in bytes of real streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from intnet import codec, convert, model_file, program, table_fit
+from intnet import convert, model_file, program, table_fit
 from intnet.bounds import Bound
+from intnet.converting import report
+from intnet.converting.losses import Cost, Costs
+from intnet.converting.losses import rows as loss_rows
+from intnet.converting.report import NOTHING, Report, Say, Subject, Wanted
 from intnet.distortion import psnr
 from intnet.errors import IntnetError
-from intnet.program import Op
 from intnet.training import evaluate, quantise
 from intnet.training.checkpoint import load_weights
 from intnet.training.data import Pictures, as_input, batches, load_pictures
@@ -27,8 +29,7 @@ from intnet.training.models import MeanScaleHyperprior
 
 QUALITIES = (0, 16, 32, 48, 63)
 CALIBRATION_CROPS, CALIBRATION_SIDE, PICTURES, CURVE_PICTURES = 64, 128, 160, 8
-Say = Callable[[str], None]
-Report = dict[str, Any]
+LOSS_CROPS, LOSS_QUALITY = 16, 32
 
 
 def convert_file(
@@ -41,15 +42,16 @@ def convert_file(
     dead_zone: float | None = None,
     *,
     gaussian_tables: bool = False,
-    plain: bool = False,
+    wanted: Wanted = NOTHING,
 ) -> Report:
     """Write the integer model of a checkpoint to `out`; report what integers cost.
 
     A float checkpoint needs `calibration`, a folder of pictures; an integer one gets tables fitted
     to them, and the report. dead_zone: its strength, by default the one trained with.
-    gaussian_tables: leave the tables plain Gaussians. plain: do not pack the tensors.
+    gaussian_tables: leave the tables plain Gaussians. wanted: see `report.finish`.
     Raises IntnetError for a checkpoint that is not ours or a bound that fails.
     """
+    report.check(wanted, measured=calibration is not None)
     pictures = calibration_pictures(calibration) if calibration else []
     twin, meta = integer_checkpoint(checkpoint, pictures, say)
     metadata = {
@@ -63,19 +65,18 @@ def convert_file(
     if pictures and not gaussian_tables:
         say(f"fitting the tables to {len(pictures)} pictures")
         model = table_fit.fit(model, pictures, float(twin.dead_zone))
-    model_file.save(model, out, plain=plain)
-    say(f"wrote {out}, model {model.sha256[:16]}")
-    report: Report = {
-        "model": model.sha256,
-        "file_bytes": out.stat().st_size,
-        "layers": [],
-        "curve": [],
-    }
-    if pictures:
-        say("comparing layers and rate-distortion with the float twin")
-        report["layers"] = layers(twin, model, calibration_crops(pictures))
-        report["curve"] = curve(twin, model, pictures[:CURVE_PICTURES], say)
-    return report
+    return report.finish(subject(twin, model, pictures), out, wanted, say)
+
+
+def subject(twin: MeanScaleHyperprior, model: model_file.Model, pictures: Pictures) -> Subject:
+    """What a report is about."""
+    ideal = quantise.float_twin(twin).eval()
+    return Subject(
+        model, {"architecture": architecture(twin)}, pictures[:CURVE_PICTURES], QUALITIES, None,
+        lambda picture, quality: evaluate.coded(ideal, picture, quality),
+        lambda: layers(twin, model, calibration_crops(pictures)),
+        lambda slope: losses(twin, calibration_crops(pictures)[:LOSS_CROPS], slope),
+    )  # fmt: skip
 
 
 def architecture(twin: MeanScaleHyperprior) -> str:
@@ -131,14 +132,18 @@ def layers(twin: MeanScaleHyperprior, model: model_file.Model, x: Tensor) -> lis
     return rows
 
 
-def layer_row(network: str, op: Op, reference: Tensor, actual: Tensor, bound: Bound) -> Report:
+def layer_row(
+    network: str, op: program.Conv, reference: Tensor, actual: Tensor, bound: Bound
+) -> Report:
     """One line of the report."""
     noise = (reference - actual).square().mean().clamp_min(1e-12)
     snr = 10 * torch.log10(reference.var() / noise).item()
+    limits = (actual <= op.lo) & (op.lo != 0) | (actual >= op.hi)
     return {
         "network": network,
-        "op": op.name,
+        "layer": op.name,
         "snr_db": round(snr, 2),
+        "saturated": round(limits.float().mean().item(), 6),
         "channel": bound.channel,
         "bound": bound.bound,
         "limit": bound.limit,
@@ -171,33 +176,29 @@ def network_inputs(ideal: MeanScaleHyperprior, name: str, x: Tensor) -> list[Ten
     return [z] if name == "prior" else [y, ideal.prior(z)]
 
 
-def curve(
-    twin: MeanScaleHyperprior, model: model_file.Model, pictures: Pictures, say: Say
-) -> list[Report]:
-    """Mean bpp and PSNR of float twin and integer codec at five qualities."""
-    ideal = quantise.float_twin(twin).eval()
-    rows = []
-    for q in QUALITIES:
-        floats = evaluate.curve(ideal, pictures, [q])[0]
-        integer = np.mean([integer_point(model, p, q) for p in pictures], 0)
-        row = {
-            "quality": q,
-            "float_bpp": round(floats.bpp, 5),
-            "float_psnr": round(floats.psnr, 4),
-            "integer_bpp": round(float(integer[0]), 5),
-            "integer_psnr": round(float(integer[1]), 4),
-        }
-        rows.append(row)
-        say(f"quality {q}: float {floats.bpp:.4f} bpp {floats.psnr:.3f} dB, "
-            f"integer {integer[0]:.4f} bpp {integer[1]:.3f} dB")  # fmt: skip
-    return rows
+@torch.no_grad()
+def losses(twin: MeanScaleHyperprior, x: Tensor, slope: float | None) -> list[Report]:
+    """A row per layer: the integer twin with that one in float. x: crops (n, 3, h, w) in 0..1.
+
+    A layer in float neither rounds its weights nor what it makes.
+    """
+    convs = {name: m for name, m in twin.named_modules() if isinstance(m, quantise.IntegerConv)}
+
+    def each() -> Iterator[tuple[str, str, Costs]]:
+        for name, conv in convs.items():
+            conv.rounding = False
+            try:
+                network, _, layer = name.partition(".")
+                yield network, layer, costs(twin, x)
+            finally:
+                conv.rounding = True
+
+    return loss_rows(costs(twin, x), each(), slope)
 
 
-def integer_point(
-    model: model_file.Model, picture: npt.NDArray[np.uint8], quality: int
-) -> tuple[float, float]:
-    """(bpp, PSNR) of the real codec on one picture."""
-    stream = codec.encode(picture, model, quality)
-    decoded = codec.decode(stream, [model]).pixels
-    bpp = 8 * len(stream) / (picture.shape[0] * picture.shape[1])
-    return bpp, psnr(picture, decoded)
+def costs(twin: MeanScaleHyperprior, x: Tensor) -> Costs:
+    """Of crops at LOSS_QUALITY."""
+    out = twin(x, torch.full((len(x),), float(LOSS_QUALITY)))
+    bpp = (out.bits_y + out.bits_z) / (x.shape[2] * x.shape[3])
+    pairs = zip(*((t * 255).round().clamp(0, 255).numpy() for t in (x, out.x_hat)), strict=True)
+    return [Cost(*of) for of in zip(bpp.tolist(), (psnr(*pair) for pair in pairs), strict=True)]

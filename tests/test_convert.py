@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from intnet import convert, convert_report, model_file, networks
+from intnet.converting.report import Wanted
 from intnet.errors import BoundError, IntnetError
 from intnet.training import checkpoint, quantise
 from intnet.training.data import as_input
@@ -111,7 +112,8 @@ def test_report(twin, float_model, tmp_path, picture):
     with pytest.raises(IntnetError, match="--calibration"):
         convert_report.convert_file(path, out, None, "x", print)
     said = []
-    report = convert_report.convert_file(path, out, folder, "x", said.append)
+    wanted = Wanted(tmp_path / "r.md")
+    report = convert_report.convert_file(path, out, folder, "x", said.append, wanted=wanted)
     model = model_file.load(out)
     assert report["model"] == model.sha256
     convs = sum(type(op).__name__ == "Conv" for p in model.programs.values() for op in p.ops)
@@ -119,6 +121,11 @@ def test_report(twin, float_model, tmp_path, picture):
     assert all(row["bound"] < row["limit"] for row in report["layers"])
     assert [row["quality"] for row in report["curve"]] == list(convert_report.QUALITIES)
     assert said
+    layers = {f"{row['network']}.{row['layer']}": row for row in report["losses"]}
+    convs = dict(twin.named_modules())
+    assert layers.keys() == {k for k, m in convs.items() if isinstance(m, quantise.IntegerConv)}
+    assert any(row["psnr_db"] for row in layers.values())
+    assert "## Where the loss comes from" in (tmp_path / "r.md").read_text(encoding="utf-8")
 
 
 def test_not_a_checkpoint(tmp_path):

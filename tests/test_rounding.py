@@ -75,3 +75,14 @@ def test_bias_takes_what_weights_are_off_on_the_average():
     off = (whole * means).sum((1, 2, 3)) - ideal
     assert np.abs(off).max() > 1
     assert np.abs(off + made.bias * ratio).max() < 0.01
+
+
+def test_masked_weights_stay_zero():
+    """A mask is part of a kernel: no error is carried to where it forbids weights."""
+    layer, x = layer_and_inputs(Conv)
+    moments = rounding.moment(layer, x, torch.Generator().manual_seed(1)).double().numpy()
+    target = layer.kernel.double().numpy()
+    target.reshape(8, 6, 25)[:, :, 12:] = 0
+    whole = rounding.compensated(layer, target, moments, 127.0)
+    assert not whole.reshape(8, 6, 25)[:, :, 12:].any()
+    assert not np.array_equal(whole, np.rint(target))

@@ -35,6 +35,14 @@ def convert(
         float | None,
         typer.Option(min=0, max=1, help="Ours: its strength, 0 for none; default: as trained."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="What integers cost and why: a page (.html, .md) or .json."),
+    ] = None,
+    max_bd_rate: Annotated[
+        float | None,
+        typer.Option(help="Percent: write no model, exit code 1, where integers cost more bits."),
+    ] = None,
     *,
     gaussian_tables: Annotated[
         bool, typer.Option("--gaussian-tables", help="Ours: tables not fitted to the pictures.")
@@ -54,45 +62,48 @@ def convert(
 
     Needs the extra `train` (PyTorch). Every accumulator is proved not to overflow, or nothing is
     written. A float checkpoint needs --calibration; ours of `--stage integer` does without. With
-    pictures, integers are set beside floats: signal-to-noise per layer, rate and PSNR. Tensors are
-    packed, see `intnet pack`.
+    pictures, integers are set beside floats: signal-to-noise per layer, rate and PSNR; --report
+    adds where the loss comes from, tightest bounds and plots. Where --max-bd-rate is exceeded the
+    report is written, the model is not. Tensors are packed, see `intnet pack`.
 
     \b
     intnet convert out/int.safetensors -o photo.inm --calibration pictures/
     intnet convert mbt2018-mean.pth.tar -o mean.inm --calibration pictures/ --recipe w8a16
     intnet convert exported/ -o mine.inm --calibration pictures/
+    intnet convert mean.pth -o mean.inm --calibration pictures/ --report mean.html --max-bd-rate 1
     """
     files.check_target(output)
     label = name or output.stem
     other = needing_torch("intnet.converting.convert_file", "convert")
+    wanted = other.Wanted(report, max_bd_rate, plain)
     if other.is_ours(checkpoint):
         if recipe is not None or architecture != "auto":
             raise IntnetError(
                 f"{checkpoint}: a checkpoint of `intnet train`, which says itself how to convert "
                 "it; --recipe and --architecture are for CompressAI's"
             )
-        report = ours(checkpoint, output, calibration, label, licence, dead_zone,
-                      gaussian_tables=gaussian_tables, plain=plain)  # fmt: skip
+        found = ours(checkpoint, output, calibration, label, licence, dead_zone,
+                     gaussian_tables=gaussian_tables, wanted=wanted)  # fmt: skip
     else:
         if dead_zone is not None or gaussian_tables:
             raise IntnetError(f"{checkpoint}: not a checkpoint of `intnet train`, for which "
                               "--dead-zone and --gaussian-tables are")  # fmt: skip
         recipes = needing_torch("intnet.converting.recipe", "convert")
-        report = other.convert_file(
+        found = other.convert_file(
             checkpoint, output, calibration, recipes.load(recipe or recipes.DEFAULT),
             other.Labels(label, licence), common.progress, common.say, architecture,
-            plain=plain,
+            wanted,
         )  # fmt: skip
-    show(report, output, as_json=as_json)
+    show(found, output, as_json=as_json)
 
 
-def ours(*arguments: Any, gaussian_tables: bool, plain: bool) -> dict[str, Any]:
+def ours(*arguments: Any, gaussian_tables: bool, wanted: Any) -> dict[str, Any]:
     """The report of a checkpoint of `intnet train`."""
     checkpoint, output, calibration, label, licence, dead_zone = arguments
     reporter = needing_torch("intnet.convert_report", "convert")
     report: dict[str, Any] = reporter.convert_file(
         checkpoint, output, calibration, label, common.say, licence, dead_zone,
-        gaussian_tables=gaussian_tables, plain=plain,
+        gaussian_tables=gaussian_tables, wanted=wanted,
     )  # fmt: skip
     return report
 
@@ -105,4 +116,6 @@ def show(report: dict[str, Any], output: Path, *, as_json: bool) -> None:
     for key, title in (("layers", "Integer against float, per layer"), ("curve", "Rate and PSNR")):
         if report.get(key):
             common.print_table(title, report[key])
+    if report["cost"] and report["cost"]["percent"] is not None:
+        print(f"integers cost {report['cost']['percent']:+.2f} %: {report['cost']['measure']}")
     common.say(f"{output}: {output.stat().st_size} bytes")

@@ -18,10 +18,10 @@ CROPS, SIDE, TOGETHER = 32, 256, 4
 SMALLEST = 64  # of crops, where a picture is smaller than SIDE
 
 
-def crops(pictures: Pictures, count: int = CROPS) -> Tensor:
-    """Random crops (count, 3, side, side) in 0..1, the same for the same pictures."""
+def crops(pictures: Pictures, count: int = CROPS, most: int = SIDE) -> Tensor:
+    """Random crops (count, 3, side, side) in 0..1, side <= most, the same for the same pictures."""
     smallest = min(min(picture.shape[:2]) for picture in pictures)
-    side = min(SIDE, smallest // SMALLEST * SMALLEST)
+    side = min(most, smallest // SMALLEST * SMALLEST)
     return as_input(next(batches(pictures, count, side, np.random.default_rng(1))))
 
 

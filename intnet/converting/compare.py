@@ -22,12 +22,13 @@ NOISE = 1e-30
 
 
 class Row(NamedTuple):
-    """A layer: signal-to-noise in dB, share of values at a limit, headroom of its accumulator."""
+    """A layer: signal-to-noise in dB, share of values at a limit, the tightest channel."""
 
     network: str
     layer: str
     snr_db: float
     saturated: float
+    channel: int | None
     headroom_bits: float | None
 
 
@@ -66,7 +67,8 @@ def layers(graph: Graph, made: Emitted, inputs: Float, backend: str = "numba") -
             reference = reference.clamp(0, 1)  # samples end there by design
         rows.append(Row(
             graph.name, name, snr(reference, as_floats(got, made, tensor)),
-            round(float(limits.mean()), 6), round(bound.headroom, 2) if bound else None,
+            round(float(limits.mean()), 6), bound.channel if bound else None,
+            round(bound.headroom, 2) if bound else None,
         ))  # fmt: skip
     return rows
 

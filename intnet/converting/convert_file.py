@@ -4,34 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 
-from intnet import convert_report, model_file
+from intnet import convert_report
 from intnet.converting import (
     calibrate,
     compare,
     compressai,
     float_codec,
     integer_model,
+    losses,
     onnx_codec,
+    report,
     state_file,
 )
 from intnet.converting.float_codec import OWN_QUALITY, FloatCodec
 from intnet.converting.integer_model import Converted
+from intnet.converting.layers import Gdn
 from intnet.converting.recipe import Recipe
-from intnet.distortion import psnr
+from intnet.converting.report import NOTHING, Report, Subject, Wanted
 from intnet.errors import IntnetError
-from intnet.model_file import Model
+from intnet.pictures import Pixels
 from intnet.training.data import Pictures, as_input
 
 QUALITIES, CURVE_PICTURES = (16, 32, 48), 4
-Report = dict[str, Any]
+LOSS_CROPS, LOSS_SIDE = 16, 128
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 
@@ -43,42 +46,51 @@ class Labels(NamedTuple):
 
 
 def is_ours(path: Path) -> bool:
-    """Whether `intnet train` wrote a checkpoint."""
+    """Whether a checkpoint is of the flagship of `intnet train`.
+
+    Its other architectures have CompressAI's tensors and are read as such.
+    """
     if path.suffix != state_file.SAFETENSORS:
         return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            return "intnet" in (file.metadata() or {})
-    except SafetensorError:
-        return True  # its reader says what is wrong
+    found = state_file.trained_here(path)
+    return found is not None and "architecture" not in found
 
 
 def convert_file(
     checkpoint: Path, out: Path, calibration: Path | None, recipe: Recipe, labels: Labels,
     progress: Progress, say: Callable[[str], None], architecture: str = "auto",
-    *, plain: bool = False,
+    wanted: Wanted = NOTHING,
 ) -> Report:  # fmt: skip
     """Write the integer model of a checkpoint; report layers, rate and PSNR beside the float model.
 
-    plain: do not pack the tensors.
     Raises IntnetError in one line for a checkpoint that has no integer form.
     """
+    report.check(wanted, measured=calibration is not None)
     codec = load(checkpoint, architecture)
     if calibration is None:
         raise IntnetError(f"{checkpoint}: {codec.name} needs --calibration with a folder of "
                           "pictures like those that will be coded")  # fmt: skip
     pictures = convert_report.calibration_pictures(calibration)
     made = converted(codec, pictures, recipe, labels, progress)
-    model_file.save(made.model, out, plain=plain)
-    say(f"wrote {out}, model {made.model.sha256[:16]}: {origin(codec)}, {recipe.name}")
-    return {
-        "model": made.model.sha256,
-        "architecture": codec.name,
-        "recipe": recipe.name,
-        "file_bytes": out.stat().st_size,
-        "layers": layers(codec, made, pictures),
-        "curve": curve(codec, made.model, pictures[:CURVE_PICTURES]),
-    }
+    about = {"architecture": codec.name, "recipe": recipe.name}
+    return report.finish(subject(codec, made, pictures, about), out, wanted, say)
+
+
+def subject(codec: FloatCodec, made: Converted, pictures: Pictures, about: Report) -> Subject:
+    """What a report is about."""
+    own = None if several_rates(codec) else OWN_QUALITY
+    x = calibrate.crops(pictures, LOSS_CROPS, LOSS_SIDE)
+    gain = codec.gains[OWN_QUALITY]
+    return Subject(
+        made.model, about, pictures[:CURVE_PICTURES], QUALITIES, own,
+        lambda picture, quality: float_coded(codec, picture, codec.gains[quality]),
+        lambda: layers(codec, made, pictures), partial(losses.of, codec, made, x, gain),
+    )  # fmt: skip
+
+
+def several_rates(codec: FloatCodec) -> bool:
+    """Whether a model was trained for more than one."""
+    return codec.name.endswith("-vbr")
 
 
 def load(checkpoint: Path, architecture: str = "auto") -> FloatCodec:
@@ -93,9 +105,25 @@ def load(checkpoint: Path, architecture: str = "auto") -> FloatCodec:
         return onnx_codec.float_codec(checkpoint)
     state = state_file.read(checkpoint)
     try:
-        return compressai.float_codec(state, architecture)
+        codec = compressai.float_codec(state, architecture)
     except IntnetError as error:
         raise type(error)(f"{checkpoint}: {error}") from None
+    if checkpoint.suffix == state_file.SAFETENSORS:
+        said = state_file.trained_here(checkpoint) or {}
+        return simplified(codec) if said.get("gdn") == "simplified" else codec
+    return codec
+
+
+def simplified(codec: FloatCodec) -> FloatCodec:
+    """The same with simplified GDN, which tensors do not tell from the other."""
+    graphs = {
+        name: replace(graph, layers=tuple(
+            replace(layer, simplified=True) if isinstance(layer, Gdn) else layer
+            for layer in graph.layers
+        ))
+        for name, graph in codec.graphs.items()
+    }  # fmt: skip
+    return replace(codec, graphs=graphs)
 
 
 def origin(codec: FloatCodec) -> str:
@@ -115,10 +143,10 @@ def converted(
 
 def metadata(codec: FloatCodec, recipe: Recipe, labels: Labels) -> Report:
     """What the model file says of its origin."""
-    own = not codec.name.endswith("-vbr")
-    said = (f"trained for one rate, which is quality {OWN_QUALITY}; others scale its step"
-            if own else "the gains of its levels, evenly over the qualities; its offsets of "
-            "reconstruction (QuantABCD) are left out")  # fmt: skip
+    said = ("the gains of its levels, evenly over the qualities; its offsets of reconstruction "
+            "(QuantABCD) are left out" if several_rates(codec) else
+            f"trained for one rate, which is quality {OWN_QUALITY}; others scale its step"
+            )  # fmt: skip
     return {
         "name": labels.name, "licence": labels.licence, "architecture": origin(codec),
         "recipe": recipe.name, "rates": said,
@@ -138,22 +166,10 @@ def layers(codec: FloatCodec, made: Converted, pictures: Pictures) -> list[Repor
     return rows
 
 
-def curve(codec: FloatCodec, model: Model, pictures: Pictures) -> list[Report]:
-    """Mean bpp and PSNR of both at a few qualities."""
-    rows = []
-    for q in QUALITIES:
-        floats = np.mean([float_point(codec, p, codec.gains[q]) for p in pictures], 0)
-        integers = np.mean([convert_report.integer_point(model, p, q) for p in pictures], 0)
-        names = ("float_bpp", "float_psnr", "integer_bpp", "integer_psnr")
-        values = (round(float(value), 5) for value in (*floats, *integers))
-        rows.append({"quality": q} | dict(zip(names, values, strict=True)))
-    return rows
-
-
-def float_point(codec: FloatCodec, picture: Any, gain: float) -> tuple[float, float]:
-    """(bpp by the float model's probabilities, PSNR of rounded samples) of uint8 (h, w, 3)."""
+def float_coded(codec: FloatCodec, picture: Pixels, gain: float) -> tuple[float, Pixels]:
+    """(bpp by the float model's probabilities, rounded samples) of uint8 (h, w, 3)."""
     h, w = picture.shape[:2]
     x = F.pad(as_input(picture[None]), (0, -w % 64, 0, -h % 64), mode="replicate")
     coded = float_codec.code(codec, x, gain)
     samples = (coded.x_hat[0, :, :h, :w] * 255).round().clamp(0, 255).movedim(0, -1)
-    return coded.bits / (h * w), psnr(picture, samples.to(torch.uint8).numpy())
+    return coded.bits / (h * w), samples.to(torch.uint8).numpy()

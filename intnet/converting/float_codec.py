@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ from intnet.training.quantise import INDEX_UNITS
 OWN_QUALITY = 32  # at which a model of one rate has its own step
 OCTAVE = 32  # qualities from there to twice the gain
 ROUNDS = 4  # of a context on latents that still change: most stand still after two
+
+# Executes a graph: its name and its inputs to its outputs, by name, in order.
+Run = Callable[[str, Mapping[str, Tensor]], dict[str, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,49 +75,55 @@ def vbr_gains(levels: Sequence[float]) -> tuple[float, ...]:
 
 @torch.no_grad()
 def code(
-    codec: FloatCodec, x: Tensor, gain: float, watch: Mapping[str, Watch] | None = None
-) -> Coded:
+    codec: FloatCodec, x: Tensor, gain: float, watch: Mapping[str, Watch] | None = None,
+    run: Run | None = None,
+) -> Coded:  # fmt: skip
     """Encode and decode pictures x (n, 3, h, w) in 0..1, sides multiples of 64.
 
-    watch: by graph; is told every tensor of it. A context sees latents coded before: it is run
-    ROUNDS times, from rounded latents on.
+    watch: by graph; is told every tensor of it. run: executes graphs, in floats if not given. A
+    context sees latents coded before: it is run ROUNDS times, from rounded latents on.
     """
-    watch = watch or {}
-
-    def run(name: str, **inputs: Tensor) -> tuple[Tensor, ...]:
-        graph = codec.graphs[name]
-        return tuple(float_run.run(graph, inputs, watch.get(name, ignore)).values())
-
-    (y,) = run("analysis", x=x)
+    quiet, last = run or in_floats(codec, {}), run or in_floats(codec, watch or {})
+    (y,) = last("analysis", {"x": x}).values()
     if codec.factorized:
         symbols = (y * gain).round()
         bits = codec.density.bits(symbols.movedim(1, 0).flatten(1), gain).sum()
-        (x_hat,) = run("synthesis", y_hat=symbols / gain)
+        (x_hat,) = last("synthesis", {"y_hat": symbols / gain}).values()
         return Coded(x_hat, float(bits))
-    z = run("hyper_analysis", y=y)[0].round()
-    outputs = run("prior", z=z)
+    (z,) = (t.round() for t in last("hyper_analysis", {"y": y}).values())
+    outputs = tuple(last("prior", {"z": z}).values())
     if "context" in codec.graphs:
-        outputs = in_context(codec, y, outputs[0], gain, watch)
+        outputs = in_context(y, outputs[0], gain, (quiet,) * (ROUNDS - 1) + (last,))
     mean, index = outputs if len(outputs) == 2 else (torch.zeros_like(y), outputs[0])
     symbols = ((y - mean) * gain).round()
     bits = gaussian_bits(symbols, index, gain).sum()
     bits += codec.density.bits(z.movedim(1, 0).flatten(1)).sum()
-    (x_hat,) = run("synthesis", y_hat=symbols / gain + mean)
+    (x_hat,) = last("synthesis", {"y_hat": symbols / gain + mean}).values()
     return Coded(x_hat, float(bits))
 
 
 def in_context(
-    codec: FloatCodec, y: Tensor, features: Tensor, gain: float, watch: Mapping[str, Watch]
+    y: Tensor, features: Tensor, gain: float, runs: tuple[Run, ...]
 ) -> tuple[Tensor, ...]:
-    """Mean and index of a context program, on what its own means make of the latents."""
+    """Mean and index of a context program, on what its own means make of the latents.
+
+    runs: who executes it, each time.
+    """
+    outputs: tuple[Tensor, ...] = ()
     y_hat = (y * gain).round() / gain
-    for k in range(ROUNDS):
-        last = k + 1 == ROUNDS
-        inputs = {"y_hat": y_hat, "features": features}
-        told = watch.get("context", ignore) if last else ignore
-        mean, index = float_run.run(codec.graphs["context"], inputs, told).values()
-        y_hat = ((y - mean) * gain).round() / gain + mean
-    return mean, index
+    for run in runs:
+        outputs = tuple(run("context", {"y_hat": y_hat, "features": features}).values())
+        y_hat = ((y - outputs[0]) * gain).round() / gain + outputs[0]
+    return outputs
+
+
+def in_floats(codec: FloatCodec, watch: Mapping[str, Watch]) -> Run:
+    """Graphs of a codec as they are."""
+
+    def run(name: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return float_run.run(codec.graphs[name], inputs, watch.get(name, ignore))
+
+    return run
 
 
 def gaussian_bits(symbols: Tensor, index: Tensor, gain: float) -> Tensor:

@@ -79,8 +79,11 @@ def compensated(layer: Linear, target: Float, moments: Float, top: float) -> Flo
     places = np.arange(inputs * side * side).reshape(inputs, side, side)
     for part in parts(layer):
         chosen = target[:, :, part.rows, part.columns][:, :, ::flip, ::flip]
-        index = places[:, : part.inside[0], : part.inside[1]].ravel()
-        found = carried(chosen.reshape(len(target), -1), moments[np.ix_(index, index)], top)
+        flat = chosen.reshape(len(target), -1)
+        there = flat.any(0)  # a mask's zeros must stay
+        index = places[:, : part.inside[0], : part.inside[1]].ravel()[there]
+        found = np.zeros_like(flat)
+        found[:, there] = carried(flat[:, there], moments[np.ix_(index, index)], top)
         rounded[:, :, part.rows, part.columns] = found.reshape(chosen.shape)[:, :, ::flip, ::flip]
     return rounded
 
@@ -88,7 +91,7 @@ def compensated(layer: Linear, target: Float, moments: Float, top: float) -> Flo
 def carried(target: Float, moments: Float, top: float) -> Float:
     """The same for rows of weights (N, K), moments (K, K); inputs of most power first."""
     order = np.argsort(-np.diag(moments), kind="stable")
-    power = max(float(np.diag(moments).mean()), 1e-12)
+    power = max(float(np.diag(moments).mean()) if len(order) else 0.0, 1e-12)
     damped = moments[np.ix_(order, order)] + DAMPING * power * np.eye(len(order))
     carry = np.linalg.cholesky(np.linalg.inv(damped)).T  # upper: row k is how error k spreads
     work, whole = target[:, order].copy(), np.empty_like(target)

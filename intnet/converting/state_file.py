@@ -8,6 +8,7 @@ Nothing here believes a file: sizes are compared with limits before anything of 
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -51,6 +52,20 @@ def from_safetensors(path: Path) -> dict[str, Tensor]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: not a safetensors file ({one_line(error)})") from None
+
+
+def trained_here(path: Path) -> Mapping[str, Any] | None:
+    """What `intnet train` wrote of a .safetensors file; None where it did not write it.
+
+    Empty for a file or metadata that are damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("intnet")
+        found = None if text is None else json.loads(text)
+    except (SafetensorError, ValueError, RecursionError):
+        return {}
+    return found if found is None or isinstance(found, dict) else {}
 
 
 def from_pickle(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -63,14 +64,24 @@ def load_model(path: Path) -> MeanScaleHyperprior:
     return model.eval()
 
 
-@torch.no_grad()
-def rate_distortion(model: Codec, picture: np.ndarray, quality: float) -> tuple[float, float]:
+def rate_distortion(
+    model: Codec, picture: npt.NDArray[np.uint8], quality: float
+) -> tuple[float, float]:
     """(bpp, PSNR in dB of rounded pixels) of one uint8 picture (h, w, 3)."""
+    bpp, decoded = coded(model, picture, quality)
+    return bpp, psnr(picture, decoded)
+
+
+@torch.no_grad()
+def coded(
+    model: Codec, picture: npt.NDArray[np.uint8], quality: float
+) -> tuple[float, npt.NDArray[np.uint8]]:
+    """(bpp by the model's probabilities, rounded samples) of one uint8 picture (h, w, 3)."""
     h, w = picture.shape[:2]
     x = F.pad(as_input(picture[None]), (0, -w % 64, 0, -h % 64), mode="replicate")
     out = model(x, torch.tensor([float(quality)]))
     x_hat = (out.x_hat[0, :, :h, :w] * 255).round().clamp(0, 255).movedim(0, -1)
-    return (out.bits_y + out.bits_z).item() / (h * w), psnr(picture, x_hat.numpy())
+    return (out.bits_y + out.bits_z).item() / (h * w), x_hat.to(torch.uint8).numpy()
 
 
 def curve(model: Codec, pictures: Pictures, qualities: list[float]) -> list[Point]:
