@@ -140,6 +140,7 @@ def test_page_says_what_json_says():
     assert {row["network"] for row in found["layers"]} == set(found["kmac_per_pixel"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_limit_is_held():
     """Past it: exit code 1, a line with number and limit, a report, no model."""
@@ -209,6 +210,7 @@ def test_what_cannot_be_compared_is_not_within_a_limit():
         report.hold(cost, 5.0, Path("m.inm"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_converted_checkpoints_are_compared(capsys):
     """Points are those of a conversion; two of one PSNR make no curve, which is past any limit."""

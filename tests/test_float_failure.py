@@ -156,6 +156,7 @@ def test_a_folder_without_an_arm_is_named(tmp_path):
         list(environments.arm_environments(Subject(CHECKPOINT, CHECKPOINT, QUALITY), tmp_path))
 
 
+@pytest.mark.slow
 def test_the_tool_end_to_end(tmp_path):
     """One crop: NumPy against torch, two integer environments; tables, JSON and plot."""
     Image.fromarray(crop()).save(tmp_path / "crop.png")

@@ -53,6 +53,7 @@ def emulators(tools: Any) -> Path:
         pytest.skip(f"NOT RUN: Debian's mirror cannot be reached: {arches.reason(error)}")
 
 
+@pytest.mark.slow
 def test_both_decoders_on_other_processors(tools: Any, emulators: Path) -> None:
     """32 bits without an emulator, and big-endian on one; every control is seen."""
     arches, _ = tools
