@@ -15,12 +15,14 @@ from safetensors import SafetensorError, safe_open
 from intnet import convert_report, model_file
 from intnet.converting import calibrate, compare, compressai, float_codec, integer_model, state_file
 from intnet.converting.float_codec import OWN_QUALITY, FloatCodec
+from intnet.converting.fine_tune import FineTune, State, fine_tuned
 from intnet.converting.integer_model import Converted
 from intnet.converting.recipe import Recipe
 from intnet.distortion import psnr
 from intnet.errors import IntnetError
 from intnet.model_file import Model
 from intnet.training.data import Pictures, as_input
+from intnet.training.family import ARCHITECTURES
 
 QUALITIES, CURVE_PICTURES = (16, 32, 48), 4
 Report = dict[str, Any]
@@ -35,32 +37,34 @@ class Labels(NamedTuple):
 
 
 def is_ours(path: Path) -> bool:
-    """Whether `intnet train` wrote a checkpoint."""
+    """Whether `intnet train` wrote a checkpoint of the flagship; others are as CompressAI's."""
     if path.suffix != state_file.SAFETENSORS:
         return False
     try:
         with safe_open(path, framework="pt") as file:
-            return "intnet" in (file.metadata() or {})
+            found = file.metadata() or {}
     except SafetensorError:
         return True  # its reader says what is wrong
+    return "intnet" in found and not any(f'"{name}"' in found["intnet"] for name in ARCHITECTURES)
 
 
 def convert_file(
     checkpoint: Path, out: Path, calibration: Path | None, recipe: Recipe, labels: Labels,
     progress: Progress, say: Callable[[str], None], architecture: str = "auto",
-    *, plain: bool = False,
+    *, plain: bool = False, how: FineTune | None = None,
 ) -> Report:  # fmt: skip
     """Write the integer model of a checkpoint; report layers, rate and PSNR beside the float model.
 
-    plain: do not pack the tensors.
+    plain: do not pack the tensors. how: fine-tune before.
     Raises IntnetError in one line for a checkpoint that has no integer form.
     """
-    codec = load(checkpoint, architecture)
+    state = state_file.read(checkpoint)
+    codec = load(checkpoint, state, architecture)
     if calibration is None:
         raise IntnetError(f"{checkpoint}: {codec.name} needs --calibration with a folder of "
                           "pictures like those that will be coded")  # fmt: skip
     pictures = convert_report.calibration_pictures(calibration)
-    made = converted(codec, pictures, recipe, labels, progress)
+    made = converted(codec, state, pictures, recipe, labels, progress, how)
     model_file.save(made.model, out, plain=plain)
     say(f"wrote {out}, model {made.model.sha256[:16]}: CompressAI {codec.name}, {recipe.name}")
     return {
@@ -73,9 +77,8 @@ def convert_file(
     }
 
 
-def load(checkpoint: Path, architecture: str = "auto") -> FloatCodec:
-    """The float codec of a file. Raises ModelError naming file, tensor, got and allowed."""
-    state = state_file.read(checkpoint)
+def load(checkpoint: Path, state: State, architecture: str = "auto") -> FloatCodec:
+    """The float codec of a file's tensors. Raises ModelError naming file, tensor, got and allowed."""
     try:
         return compressai.float_codec(state, architecture)
     except IntnetError as error:
@@ -83,12 +86,15 @@ def load(checkpoint: Path, architecture: str = "auto") -> FloatCodec:
 
 
 def converted(
-    codec: FloatCodec, pictures: Pictures, recipe: Recipe, labels: Labels, progress: Progress
-) -> Converted:
-    """Calibrate, then convert."""
+    codec: FloatCodec, state: State, pictures: Pictures, recipe: Recipe, labels: Labels,
+    progress: Progress, how: FineTune | None = None,
+) -> Converted:  # fmt: skip
+    """Calibrate, fine-tune where wanted, then convert."""
     x = calibrate.crops(pictures)
     with progress("calibrating", calibrate.steps(x)) as step:
         records = calibrate.record(codec, x, step, recipe)
+    if how is not None:
+        codec, records = fine_tuned(state, codec, records, recipe, pictures, how)
     return integer_model.convert(codec, records, recipe, metadata(codec, recipe, labels))
 
 

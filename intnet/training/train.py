@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from intnet.training import checkpoint
 from intnet.training.bottleneck import with_quantiles
-from intnet.training.data import as_input, batches, load_pictures
+from intnet.training.data import Pictures, as_input, batches, load_pictures
 from intnet.training.distortions import DISTORTIONS
 from intnet.training.family import ARCHITECTURES, NORMALISATIONS, FamilyConfig
 from intnet.training.family_files import Codec, new_model
@@ -146,9 +146,9 @@ class Trainer:
             torch.set_num_threads(args.threads)
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
-        self.pictures = load_pictures(args.corpus, max(args.crop, 256))
+        self.pictures = self.corpus()
         self.step, self.seconds = 0, 0.0
-        self.model: Codec = self.start() if args.architecture == FLAGSHIP else new_model(args)
+        self.model: Codec = self.first_model()
         self.model.to(device=args.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.model.hard_rate = args.hard_rate
         self.model.train()  # calibration leaves it in evaluation mode
@@ -159,6 +159,14 @@ class Trainer:
         self.optimisers = Optimisers(self.model, kind=args.optimiser)
         if args.resume:
             self.resume()
+
+    def corpus(self) -> Pictures:
+        """Training pictures."""
+        return load_pictures(self.args.corpus, max(self.args.crop, 256))
+
+    def first_model(self) -> Codec:
+        """What training starts with."""
+        return self.start() if self.args.architecture == FLAGSHIP else new_model(self.args)
 
     def start(self) -> MeanScaleHyperprior:
         """A fresh KLT, given weights, or their integer twin."""
