@@ -75,7 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Append a line. Exit code 1 where the file has one, or where backends disagree."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("file", type=Path)
-    parser.add_argument("--model", help="of a stream: a name in conformance/vectors/v1/model")
+    parser.add_argument(
+        "--model", help="of a stream: a name in conformance/vectors/v1/model, or a path"
+    )
     parser.add_argument("--tables", action="store_true", help="the tables of a model, not itself")
     parser.add_argument("--golden", type=Path, default=GOLDEN, help="the file of lines")
     chosen = parser.parse_args(arguments)
@@ -87,7 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
         "file_sha256": hashlib.sha256(data).hexdigest(),
     }
     if chosen.model:
-        line["model"] = f"conformance/vectors/v1/model/{chosen.model}.inm"
+        path = chosen.model.endswith(".inm")
+        line["model"] = chosen.model if path else f"conformance/vectors/v1/model/{chosen.model}.inm"
     had = lines(chosen.golden) if chosen.golden.exists() else []
     if any((pin["file"], pin["version"]) == (line["file"], line["version"]) for pin in had):
         print(f"{line['file']}: is pinned; a pin never changes", file=sys.stderr)
