@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 
 from intnet import convert_report, model_file
 from intnet.converting import calibrate, compare, compressai, float_codec, integer_model, state_file
+from intnet.converting.fine_tune import CROPS, FineTune, Tuned, fine_tuned
 from intnet.converting.float_codec import OWN_QUALITY, FloatCodec
-from intnet.converting.fine_tune import FineTune, State, fine_tuned
-from intnet.converting.integer_model import Converted
+from intnet.converting.integer_model import Converted, Records
 from intnet.converting.recipe import Recipe
 from intnet.distortion import psnr
 from intnet.errors import IntnetError
@@ -58,13 +59,13 @@ def convert_file(
     plain: do not pack the tensors. how: fine-tune before.
     Raises IntnetError in one line for a checkpoint that has no integer form.
     """
-    state = state_file.read(checkpoint)
-    codec = load(checkpoint, state, architecture)
+    codec = load(checkpoint, architecture)
     if calibration is None:
         raise IntnetError(f"{checkpoint}: {codec.name} needs --calibration with a folder of "
                           "pictures like those that will be coded")  # fmt: skip
     pictures = convert_report.calibration_pictures(calibration)
-    made = converted(codec, state, pictures, recipe, labels, progress, how)
+    tune = partial(fine_tuned, state_file.read(checkpoint), how) if how else None
+    made = converted(codec, pictures, recipe, labels, progress, tune)
     model_file.save(made.model, out, plain=plain)
     say(f"wrote {out}, model {made.model.sha256[:16]}: CompressAI {codec.name}, {recipe.name}")
     return {
@@ -77,8 +78,9 @@ def convert_file(
     }
 
 
-def load(checkpoint: Path, state: State, architecture: str = "auto") -> FloatCodec:
-    """The float codec of a file's tensors. Raises ModelError naming file, tensor, got and allowed."""
+def load(checkpoint: Path, architecture: str = "auto") -> FloatCodec:
+    """The float codec of a file. Raises ModelError naming file, tensor, got and allowed."""
+    state = state_file.read(checkpoint)
     try:
         return compressai.float_codec(state, architecture)
     except IntnetError as error:
@@ -86,16 +88,18 @@ def load(checkpoint: Path, state: State, architecture: str = "auto") -> FloatCod
 
 
 def converted(
-    codec: FloatCodec, state: State, pictures: Pictures, recipe: Recipe, labels: Labels,
-    progress: Progress, how: FineTune | None = None,
+    codec: FloatCodec, pictures: Pictures, recipe: Recipe, labels: Labels, progress: Progress,
+    tune: Callable[..., Tuned] | None = None,
 ) -> Converted:  # fmt: skip
     """Calibrate, fine-tune where wanted, then convert."""
     x = calibrate.crops(pictures)
+    said = metadata(codec, recipe, labels)
     with progress("calibrating", calibrate.steps(x)) as step:
-        records = calibrate.record(codec, x, step, recipe)
-    if how is not None:
-        codec, records = fine_tuned(state, codec, records, recipe, pictures, how)
-    return integer_model.convert(codec, records, recipe, metadata(codec, recipe, labels))
+        records: Records = calibrate.record(codec, x, step, recipe)
+    if tune is not None:
+        codec, records, before, after = tune(codec, records, recipe, pictures)
+        said["fine_tuned"] = f"loss on {CROPS} crops {before:.4f}, then {after:.4f}"
+    return integer_model.convert(codec, records, recipe, said)
 
 
 def metadata(codec: FloatCodec, recipe: Recipe, labels: Labels) -> Report:

@@ -5,11 +5,15 @@ weights of its convolutions are what `weights.quantise` makes of them, to the ne
 between layers are on the grids that calibration chose; gradients pass straight through. Rounding
 within a GDN, of pixels and of scales stays out of it: it has 16 bits or more. Grids of activations
 stay as they are, so that what is emitted is what was trained.
+
+Two options go with it: the weight of the distortion, else estimated of the checkpoint, and that of
+the bits that weights take in the file (`training.weight_rate`).
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,30 +40,59 @@ from intnet.training.data import Pictures
 from intnet.training.family import FactorizedPrior, FamilyConfig
 from intnet.training.layers import round_ste
 from intnet.training.models import Output
+from intnet.training.weight_rate import bits_per_weight
 
 ARCHITECTURES = {
     "bmshj2018-factorized": "factorized", "bmshj2018-factorized-relu": "factorized-relu",
     "bmshj2018-hyperprior": "scale", "mbt2018-mean": "mean-scale", "mbt2018": "joint",
 }  # fmt: skip
 NUDGE = 2.0**0.125  # gains this far to both sides of its own tell a model's lambda
-RATE, CROP = "1e-4", 128
+RATE, CROP, LOG_EVERY = "2e-4", 128, 10
+CROPS = 8  # that lambda and loss are measured on
+UNITS = re.compile(r"(\d{1,9})(m?)")
 State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class FineTune:
-    """How long: minutes, or steps where given; lmbda: None for the checkpoint's own."""
+    """How long: minutes, or steps where given; lmbda: None for the checkpoint's own.
 
-    minutes: float = 0.0
+    weight_rate: added to the loss for each bit per weight.
+    """
+
+    minutes: int = 0
     steps: int | None = None
     lmbda: float | None = None
+    weight_rate: float = 0.0
 
 
 class Tuned(NamedTuple):
-    """The codec that came of it, and what it was calibrated with."""
+    """The codec that came of it, what it was calibrated with, loss before and after."""
 
     codec: FloatCodec
     records: Records
+    before: float
+    after: float
+
+
+def asked(length: str | None, lmbda: float | None, weight_rate: float) -> FineTune | None:
+    """Of the options of a command line: steps ("300") or minutes ("5m").
+
+    Raises IntnetError for another length, or for the others without one.
+
+    >>> asked("5m", None, 0.0)
+    FineTune(minutes=5, steps=None, lmbda=None, weight_rate=0.0)
+    """
+    if length is None:
+        if lmbda is not None or weight_rate:
+            raise IntnetError("--lmbda and --weight-rate are of --fine-tune, which is not asked")
+        return None
+    match = UNITS.fullmatch(length)
+    if match is None or not int(match[1]):
+        raise IntnetError(f"--fine-tune {length:.40}: must be steps, as 300, or minutes, as 5m")
+    if match[2]:
+        return FineTune(int(match[1]), None, lmbda, weight_rate)
+    return FineTune(0, int(match[1]), lmbda, weight_rate)
 
 
 def own_lambda(codec: FloatCodec, x: Tensor) -> float:
@@ -88,45 +121,59 @@ def twin(state: State, architecture: str) -> FactorizedPrior:
     n, m = (len(state[f"g_a.{at}.bias"]) for at in (0, 6))
     model = FamilyConfig(ARCHITECTURES[architecture], n, m).model()
     try:
-        model.load_state_dict(dict(state))
+        model.load_state_dict(dict(state), strict=False)  # bookkeeping may lack or be more
     except RuntimeError as error:
         first = " ".join(str(error).split())[:200]
-        raise ModelError(f"fine-tuning: tensors are not those of CompressAI 1.2.8 ({first})") from None
+        raise ModelError(
+            f"fine-tuning: tensors are not those of CompressAI 1.2.8 ({first})"
+        ) from None
     return model
 
 
-def changes(graph: Graph, made: Emitted, record: Record, recipe: Recipe) -> dict[str, Tensor]:
-    """What rounding adds to weights and biases of a graph's convolutions, by tensor name."""
+class Rounding(NamedTuple):
+    """Of the parameters of convolutions, by tensor name.
+
+    changes: what it adds, in a parameter's shape. integers: (inputs, outputs) swapped or not, and
+    the integers (N, I / groups, 1, 1) that stand for 1 in its kernel.
+    """
+
+    changes: dict[str, Tensor]
+    integers: dict[str, tuple[bool, Tensor]]
+
+
+def rounding(graph: Graph, made: Emitted, record: Record, recipe: Recipe, to: Rounding) -> None:
+    """Add that of a graph's convolutions."""
     after = {layer.name: name for name, layer in fused(graph).items()}
-    found: dict[str, Tensor] = {}
     for layer in graph.layers:
         if not isinstance(layer, Linear):
             continue
         source = made.program_format(layer.inputs[0])
         out = made.program_format(after.get(layer.name, layer.name))
         inputs = weights.Inputs(record.seen[layer.inputs[0]].mean, record.moments.get(layer.name))
-        kernel, bias = real(layer, source, out, recipe.of(layer.name).weights, inputs)
-        change = kernel - layer.kernel
-        turned = change.transpose(0, 1) if isinstance(layer, ConvTranspose) else change
-        found[f"{layer.name}.weight"] = turned.float()
-        found[f"{layer.name}.bias"] = (bias - layer.bias).float()
-    return found
+        integers = weights.quantise(layer, source, out, recipe.of(layer.name).weights, inputs)
+        rows = unit(integers, out)
+        scale = per_integer(layer, source, rows)
+        whole = torch.from_numpy(np.ascontiguousarray(integers.weight.transpose(0, 3, 1, 2)))
+        change = whole / scale - layer.kernel
+        turned = isinstance(layer, ConvTranspose)
+        name = f"{layer.name}.weight"
+        to.changes[name] = (change.transpose(0, 1) if turned else change).float()
+        to.integers[name] = turned, scale.float()
+        bias = torch.from_numpy(integers.bias.astype(np.float64)) * rows
+        to.changes[f"{layer.name}.bias"] = (bias - layer.bias).float()
 
 
-def real(
-    layer: Linear, source: Format, out: Format, bits: int, inputs: weights.Inputs
-) -> tuple[Tensor, Tensor]:
-    """The kernel (N, I / groups, KY, KX) and bias that a layer's integers stand for."""
-    made = weights.quantise(layer, source, out, bits, inputs)
-    unit = weights.numbers(out.step) * made.multiplier * 2.0 ** -made.shift.astype(np.float64)
-    whole = torch.from_numpy(np.ascontiguousarray(made.weight.transpose(0, 3, 1, 2))).double()
-    rows = torch.from_numpy(unit)
-    per_group = layer.kernel.shape[1]
-    steps = source.step.reshape(layer.groups, 1, per_group).expand(
-        layer.groups, len(rows) // layer.groups, per_group
-    )
-    kernel = whole * rows[:, None, None, None] / steps.reshape(-1, per_group)[:, :, None, None]
-    return kernel, torch.from_numpy(made.bias.astype(np.float64)) * rows
+def unit(made: weights.Integers, out: Format) -> Tensor:
+    """What 1 in each accumulator stands for, (N,)."""
+    ratio = made.multiplier * 2.0 ** -made.shift.astype(np.float64)
+    return torch.from_numpy(weights.numbers(out.step) * ratio)
+
+
+def per_integer(layer: Linear, source: Format, rows: Tensor) -> Tensor:
+    """Integers that stand for 1 in a kernel, (N, I / groups, 1, 1)."""
+    steps = source.step.reshape(layer.groups, 1, -1)
+    steps = steps.expand(-1, len(rows) // layer.groups, -1).reshape(len(rows), -1)
+    return (steps / rows[:, None])[:, :, None, None]
 
 
 def on_grid(x: Tensor, form: Format) -> Tensor:
@@ -146,7 +193,8 @@ class Trainer(train.Trainer):
         self.recipe = recipe
         self.records = {name: replace(record, moments={}) for name, record in records.items()}
         self.emitted = integer_model.programs(codec, self.records, recipe)
-        self.start_changes = self.all_changes(codec, records)
+        self.compensated = self.roundings(codec, records).changes
+        self.kernels: list[Tensor] = []
         super().__init__(args)
 
     def corpus(self) -> Pictures:
@@ -157,7 +205,7 @@ class Trainer(train.Trainer):
         """The twin, its weights where post-training rounding puts them."""
         model = twin(self.state, self.name)
         with torch.no_grad():
-            for name, change in self.start_changes.items():
+            for name, change in self.compensated.items():
                 model.get_parameter(name).add_(change)
         modules = dict(model.named_modules())
         for made in self.emitted.values():
@@ -167,12 +215,15 @@ class Trainer(train.Trainer):
                     modules[name].register_forward_hook(rounding_hook(made.formats[tensor]))
         return model
 
-    def all_changes(self, codec: FloatCodec, records: Records) -> dict[str, Tensor]:
+    def roundings(self, codec: FloatCodec, records: Records) -> Rounding:
         """Of every graph; medians are no parameters of the twin."""
-        found: dict[str, Tensor] = {}
+        found = Rounding({}, {})
         for name, made in self.emitted.items():
-            found |= changes(codec.graphs[name], made, records[name], self.recipe)
-        return {name: x for name, x in found.items() if name in self.state}
+            rounding(codec.graphs[name], made, records[name], self.recipe, found)
+        for part in found:
+            for name in part.keys() - self.state.keys():
+                del part[name]
+        return found
 
     def output(self, x: Tensor, quality: Tensor) -> Output:
         """Of the rounded model; to gradients rounding is nothing."""
@@ -180,10 +231,33 @@ class Trainer(train.Trainer):
             {name: x.detach() for name, x in self.model.state_dict().items()}, self.name
         )
         parameters = dict(self.model.named_parameters())
-        rounded = {name: parameters[name] + change
-                   for name, change in self.all_changes(codec, self.records).items()}  # fmt: skip
+        found = self.roundings(codec, self.records)
+        rounded = {name: parameters[name] + change for name, change in found.changes.items()}
+        self.kernels = [
+            (rounded[name].transpose(0, 1) if turned else rounded[name]) * scale
+            for name, (turned, scale) in found.integers.items()
+        ]
         out: Output = functional_call(self.model, rounded, (x, quality))
         return out
+
+    def weight_bits(self) -> Tensor:
+        """Of the kernels of the last output."""
+        return bits_per_weight(self.kernels)
+
+    @torch.no_grad()
+    def settled_loss(self, x: Tensor) -> float:
+        """Of pictures x (n, 3, h, w) with symbols rounded, no noise: comparable over time."""
+        self.model.hard_rate = True
+        parts = [self.loss(part, torch.zeros(len(part)))[0] for part in torch.split(x, 4)]
+        self.model.hard_rate = self.args.hard_rate
+        return float(torch.stack(parts).mean())
+
+    def tuned(self) -> State:
+        """Train; the averaged weights, which the model has then too."""
+        self.run()
+        averaged = with_quantiles(self.model, self.ema)
+        self.model.load_state_dict(averaged)
+        return averaged
 
 
 def rounding_hook(form: Format) -> Any:
@@ -198,26 +272,31 @@ def rounding_hook(form: Format) -> Any:
 def options(how: FineTune, lmbda: float, architecture: str, out: Path) -> argparse.Namespace:
     """Of the trainer."""
     length = ["--steps", str(how.steps)] if how.steps else ["--minutes", str(how.minutes)]
-    return train.parser().parse_args([
+    args = train.parser().parse_args([
         ".", "--out", str(out), "--architecture", ARCHITECTURES[architecture],
         "--lmbda", repr(lmbda), "--optimiser", "adam", "--rate", RATE, "--crop", str(CROP),
-        "--log-every", "20", *length,
+        "--log-every", str(LOG_EVERY), *length,
     ])  # fmt: skip
+    train.check(args)
+    return args
 
 
 def fine_tuned(
-    state: State, codec: FloatCodec, records: Records, recipe: Recipe, pictures: Pictures,
-    how: FineTune,
+    state: State, how: FineTune, codec: FloatCodec, records: Records, recipe: Recipe,
+    pictures: Pictures,
 ) -> Tuned:  # fmt: skip
     """Train for so long. records: of the calibration with this recipe.
 
     Raises ModelError for an architecture without a twin, IntnetError without a lambda.
     """
     twin(state, codec.name)
-    lmbda = how.lmbda or own_lambda(codec, calibrate.crops(pictures, 8))
+    x = calibrate.crops(pictures, CROPS)
+    lmbda = how.lmbda or own_lambda(codec, x)
     with tempfile.TemporaryDirectory() as folder:
         args = options(how, lmbda, codec.name, Path(folder) / "tuned.safetensors")
         trainer = Trainer(args, pictures, state, codec, records, recipe)
-        trainer.run()
-    tuned = with_quantiles(trainer.model, trainer.ema)
-    return Tuned(compressai.float_codec(tuned, codec.name), trainer.records)
+        args.weight_rate = how.weight_rate
+        before = trainer.settled_loss(x)
+        tuned = trainer.tuned()
+        after = trainer.settled_loss(x)
+    return Tuned(compressai.float_codec(tuned, codec.name), trainer.records, before, after)

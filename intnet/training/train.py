@@ -43,7 +43,7 @@ from intnet.training.models import (
 from intnet.training.optimisers import MATRICES, Optimisers
 from intnet.training.plot import draw_log
 from intnet.training.quantise import integer_twin
-from intnet.training.weight_rate import bits_per_weight
+from intnet.training.weight_rate import bits_per_weight, kernels
 
 EMA_DECAY = 0.999
 REFERENCE_LAMBDA = 0.018
@@ -227,10 +227,14 @@ class Trainer:
         mse = (out.x_hat - x).square().mean().item()
         numbers = {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse}
         if self.args.weight_rate:
-            rate = bits_per_weight(self.model)
+            rate = self.weight_bits()
             loss = loss + self.args.weight_rate * rate
             numbers["bits_per_weight"] = rate.item()
         return loss, numbers
+
+    def weight_bits(self) -> Tensor:
+        """Mean bits of a weight in a packed file."""
+        return bits_per_weight(kernels(self.model))
 
     def output(self, x: Tensor, quality: Tensor) -> Output:
         """What the model makes of x (n, 3, h, w); of bits alone the picture is as it was."""
