@@ -130,19 +130,19 @@ def twin(state: State, architecture: str) -> FactorizedPrior:
     return model
 
 
-class Rounding(NamedTuple):
-    """Of the parameters of convolutions, by tensor name.
+class Rounded(NamedTuple):
+    """The parameters of convolutions, by tensor name.
 
-    changes: what it adds, in a parameter's shape. integers: (inputs, outputs) swapped or not, and
-    the integers (N, I / groups, 1, 1) that stand for 1 in its kernel.
+    values: what their integers stand for, in a parameter's shape. integers: whether a parameter has
+    inputs before outputs, and how many (N, I / groups, 1, 1) stand for 1 in its kernel.
     """
 
-    changes: dict[str, Tensor]
+    values: dict[str, Tensor]
     integers: dict[str, tuple[bool, Tensor]]
 
 
-def rounding(graph: Graph, made: Emitted, record: Record, recipe: Recipe, to: Rounding) -> None:
-    """Add that of a graph's convolutions."""
+def add_rounded(graph: Graph, made: Emitted, record: Record, recipe: Recipe, to: Rounded) -> None:
+    """Those of a graph."""
     after = {layer.name: name for name, layer in fused(graph).items()}
     for layer in graph.layers:
         if not isinstance(layer, Linear):
@@ -154,13 +154,13 @@ def rounding(graph: Graph, made: Emitted, record: Record, recipe: Recipe, to: Ro
         rows = unit(integers, out)
         scale = per_integer(layer, source, rows)
         whole = torch.from_numpy(np.ascontiguousarray(integers.weight.transpose(0, 3, 1, 2)))
-        change = whole / scale - layer.kernel
+        kernel = whole / scale
         turned = isinstance(layer, ConvTranspose)
         name = f"{layer.name}.weight"
-        to.changes[name] = (change.transpose(0, 1) if turned else change).float()
+        to.values[name] = (kernel.transpose(0, 1) if turned else kernel).float()
         to.integers[name] = turned, scale.float()
         bias = torch.from_numpy(integers.bias.astype(np.float64)) * rows
-        to.changes[f"{layer.name}.bias"] = (bias - layer.bias).float()
+        to.values[f"{layer.name}.bias"] = bias.float()
 
 
 def unit(made: weights.Integers, out: Format) -> Tensor:
@@ -193,7 +193,7 @@ class Trainer(train.Trainer):
         self.recipe = recipe
         self.records = {name: replace(record, moments={}) for name, record in records.items()}
         self.emitted = integer_model.programs(codec, self.records, recipe)
-        self.compensated = self.roundings(codec, records).changes
+        self.compensated = self.rounded(codec, records).values
         self.kernels: list[Tensor] = []
         super().__init__(args)
 
@@ -205,8 +205,8 @@ class Trainer(train.Trainer):
         """The twin, its weights where post-training rounding puts them."""
         model = twin(self.state, self.name)
         with torch.no_grad():
-            for name, change in self.compensated.items():
-                model.get_parameter(name).add_(change)
+            for name, values in self.compensated.items():
+                model.get_parameter(name).copy_(values)
         modules = dict(model.named_modules())
         for made in self.emitted.values():
             ends = {made.tensors[name] for name in made.tensors} & set(made.program.outputs)
@@ -215,11 +215,11 @@ class Trainer(train.Trainer):
                     modules[name].register_forward_hook(rounding_hook(made.formats[tensor]))
         return model
 
-    def roundings(self, codec: FloatCodec, records: Records) -> Rounding:
+    def rounded(self, codec: FloatCodec, records: Records) -> Rounded:
         """Of every graph; medians are no parameters of the twin."""
-        found = Rounding({}, {})
+        found = Rounded({}, {})
         for name, made in self.emitted.items():
-            rounding(codec.graphs[name], made, records[name], self.recipe, found)
+            add_rounded(codec.graphs[name], made, records[name], self.recipe, found)
         for part in found:
             for name in part.keys() - self.state.keys():
                 del part[name]
@@ -231,8 +231,8 @@ class Trainer(train.Trainer):
             {name: x.detach() for name, x in self.model.state_dict().items()}, self.name
         )
         parameters = dict(self.model.named_parameters())
-        found = self.roundings(codec, self.records)
-        rounded = {name: parameters[name] + change for name, change in found.changes.items()}
+        found = self.rounded(codec, self.records)
+        rounded = {name: straight(parameters[name], x) for name, x in found.values.items()}
         self.kernels = [
             (rounded[name].transpose(0, 1) if turned else rounded[name]) * scale
             for name, (turned, scale) in found.integers.items()
@@ -258,6 +258,11 @@ class Trainer(train.Trainer):
         averaged = with_quantiles(self.model, self.ema)
         self.model.load_state_dict(averaged)
         return averaged
+
+
+def straight(x: Tensor, values: Tensor) -> Tensor:
+    """Values, with the gradient of x."""
+    return x + (values - x).detach()
 
 
 def rounding_hook(form: Format) -> Any:

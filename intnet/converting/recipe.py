@@ -19,7 +19,7 @@ from intnet.errors import IntnetError
 class Precision:
     """Of one layer: bits of its weights, bits of the activations that a convolution reads of it.
 
-    weights: 8, or 16 for as many as the proof allows. activations: 8 or 16. ranges: of 8-bit
+    weights: 4 to 8, or 16 for as many as the proof allows. activations: 8 or 16. ranges: of 8-bit
     activations, by least `squares` or by `percentile`. balance: 1 gives every channel the step of
     its own range, 0 all of them the same, between them some of both.
     """
@@ -32,13 +32,18 @@ class Precision:
     rounding: str = "compensated"
 
     @property
+    def greatest(self) -> int:
+        """Of a weight's integers."""
+        return (1 << (self.weights - 1)) - 1
+
+    @property
     def compensates(self) -> bool:
         """Whether errors of rounding are carried on: 16 bits do not need it."""
-        return self.weights == 8 and self.rounding == "compensated"
+        return self.weights <= 8 and self.rounding == "compensated"
 
 
 ALLOWED: dict[str, tuple[Any, ...]] = {
-    "weights": (8, 16), "activations": (8, 16), "ranges": ("squares", "percentile"),
+    "weights": (4, 5, 6, 7, 8, 16), "activations": (8, 16), "ranges": ("squares", "percentile"),
     "rounding": ("nearest", "compensated"),
 }  # fmt: skip
 BETWEEN = {"percentile": (50.0, 100.0), "balance": (0.0, 1.0)}

@@ -76,12 +76,12 @@ class Inputs(NamedTuple):
 def quantise(layer: Linear, source: Format, out: Format, bits: int, inputs: Inputs) -> Integers:
     """The integer form of a layer from one format to another.
 
-    bits: of weights, 8, or 16 for as many as the proof leaves. The mean of inputs moves the bias by
-    what rounded weights are off on the average. Raises BoundError naming layer,
-    channel, bound and limit where the bound fails though weights are as small as they may be.
+    bits: of weights, at most 8, or 16 for as many as the proof leaves. The mean of inputs moves the
+    bias by what rounded weights are off on the average. Raises BoundError naming layer, channel,
+    bound and limit where the bound fails though weights are as small as they may be.
     """
     h, real_bias = scaled_kernel(layer, source.step), numbers(layer.bias)
-    most = 127.0 if bits == 8 else float(2**15 - 1)
+    most = float(2 ** (bits - 1) - 1)
     peak = np.abs(h).max((1, 2, 3))
     reach = np.abs(h).sum((1, 2, 3)) * source.magnitude
     unit = step_of(peak / most, np.abs(real_bias), reach, numbers(out.step))
