@@ -150,6 +150,7 @@ def test_command(tmp_path, monkeypatch, pictures):
     done = call("convert", "a.pth", "-o", "a.inm", "--calibration", "pictures", "--recipe", "w8a8",
                 "--fine-tune", "2", "--lmbda", "0.01")  # fmt: skip
     assert "2/2 steps" in done.stderr
+    assert "fine-tuned: loss on 8 crops" in done.stderr
     assert model_file.load(Path("a.inm")).metadata["fine_tuned"].startswith("loss on 8 crops")
     refused("convert", "a.pth", "-o", "b.inm", "--calibration", "pictures", "--fine-tune", "2h",
             because="must be steps, as 300, or minutes, as 5m")  # fmt: skip

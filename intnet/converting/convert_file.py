@@ -66,6 +66,8 @@ def convert_file(
     pictures = convert_report.calibration_pictures(calibration)
     tune = partial(fine_tuned, state_file.read(checkpoint), how) if how else None
     made = converted(codec, pictures, recipe, labels, progress, tune)
+    if how is not None:
+        say(f"fine-tuned: {made.model.metadata['fine_tuned']}")
     model_file.save(made.model, out, plain=plain)
     say(f"wrote {out}, model {made.model.sha256[:16]}: CompressAI {codec.name}, {recipe.name}")
     return {

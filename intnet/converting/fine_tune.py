@@ -246,10 +246,8 @@ class Trainer(train.Trainer):
 
     @torch.no_grad()
     def settled_loss(self, x: Tensor) -> float:
-        """Of pictures x (n, 3, h, w) with symbols rounded, no noise: comparable over time."""
-        self.model.hard_rate = True
+        """Of pictures x (n, 3, h, w), which has no noise: comparable over time."""
         parts = [self.loss(part, torch.zeros(len(part)))[0] for part in torch.split(x, 4)]
-        self.model.hard_rate = self.args.hard_rate
         return float(torch.stack(parts).mean())
 
     def tuned(self) -> State:
@@ -280,6 +278,7 @@ def options(how: FineTune, lmbda: float, architecture: str, out: Path) -> argpar
     args = train.parser().parse_args([
         ".", "--out", str(out), "--architecture", ARCHITECTURES[architecture],
         "--lmbda", repr(lmbda), "--optimiser", "adam", "--rate", RATE, "--crop", str(CROP),
+        "--hard-rate",  # of what will be coded: it is the last stage
         "--log-every", str(LOG_EVERY), *length,
     ])  # fmt: skip
     train.check(args)
