@@ -108,7 +108,7 @@ def test_bound_that_no_scale_repairs():
     source = Format("s16", -32767, 32767, torch.ones(4096, dtype=torch.float64))
     out = Format("s16", -32767, 32767, torch.full((2,), 2.0**16, dtype=torch.float64))
     with pytest.raises(BoundError) as error:
-        weights.quantise(layer, source, out, 16, weights.Inputs(torch.zeros(4096)))
+        weights.quantise(layer, source, out, 16, weights.Inputs(*torch.zeros(2, 4096)))
     assert "layer 'h_a.0' (Conv), channel 1: the accumulator may reach 3.9" in str(error.value)
     assert "must stay below 2147483648; smaller scales were tried" in str(error.value)
 
@@ -118,7 +118,7 @@ def test_scale_shrinks_to_fit():
     layer = layers.Conv("k", ("y",), torch.ones(1, 4096, 1, 1), torch.zeros(1))
     source = Format("s16", -32767, 32767, torch.ones(4096, dtype=torch.float64))
     out = Format("s16", -32767, 32767, torch.full((1,), 4096.0, dtype=torch.float64))
-    made = weights.quantise(layer, source, out, 16, weights.Inputs(torch.zeros(4096)))
+    made = weights.quantise(layer, source, out, 16, weights.Inputs(*torch.zeros(2, 4096)))
     assert set(made.weight.ravel().tolist()) == {16}  # 16 * 4096 * 32767 < 2**31
 
 

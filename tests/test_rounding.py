@@ -67,7 +67,7 @@ def test_bias_takes_what_weights_are_off_on_the_average():
     kernel, mean = layer.kernel.double(), x.double().mean((0, 2, 3))
     source = Format("s16", -32767, 32767, torch.full((6,), 1e-3, dtype=torch.float64))
     out = Format("s16", -32767, 32767, torch.full((8,), 0.05, dtype=torch.float64))
-    made = weights.quantise(layer, source, out, 8, weights.Inputs(mean))
+    made = weights.quantise(layer, source, out, 8, weights.Inputs(mean, mean))
     ratio = made.multiplier / 2.0**made.shift * 0.05
     whole = made.weight.transpose(0, 3, 1, 2) * ratio[:, None, None, None] / 1e-3
     means = mean.numpy()[:, None, None]

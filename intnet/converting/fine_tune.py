@@ -149,8 +149,8 @@ def add_rounded(graph: Graph, made: Emitted, record: Record, recipe: Recipe, to:
             continue
         source = made.program_format(layer.inputs[0])
         out = made.program_format(after.get(layer.name, layer.name))
-        inputs = weights.Inputs(record.seen[layer.inputs[0]].mean, record.moments.get(layer.name))
-        integers = weights.quantise(layer, source, out, recipe.of(layer.name).weights, inputs)
+        seen = weights.inputs(layer, record, source)
+        integers = weights.quantise(layer, source, out, recipe.of(layer.name).weights, seen)
         rows = unit(integers, out)
         scale = per_integer(layer, source, rows)
         whole = torch.from_numpy(np.ascontiguousarray(integers.weight.transpose(0, 3, 1, 2)))

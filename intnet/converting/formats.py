@@ -54,6 +54,10 @@ class Format:
         """The largest |integer|."""
         return max(-self.lo, self.hi)
 
+    def nearest(self, values: Tensor) -> Tensor:
+        """What integers say of values (n, C)."""
+        return (values / self.step).round().clamp(self.lo, self.hi) * self.step
+
     def within(self, other: Format) -> bool:
         """Same integers for the same values, none outside of the other's interval."""
         inside = other.lo <= self.lo and self.hi <= other.hi
