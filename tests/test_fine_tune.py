@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import compressai_models
@@ -87,10 +88,68 @@ def tuned(pictures, **options):
     return fine_tuned(state, how, codec, records, W8A8, pictures)
 
 
+def losses(said):
+    """Before and after, of the line."""
+    found = re.fullmatch(r"loss on 16 crops ([0-9.]+), then ([0-9.]+)", said)
+    return float(found[1]), float(found[2])
+
+
 def test_loss_falls(pictures):
-    """On pictures that stay the same."""
+    """On pictures that stay the same; the encoder stays too."""
     got = tuned(pictures)
-    assert got.after < got.before
+    before, after = losses(got.said)
+    assert after < before
+    given = trainer("mbt2018-mean", pictures).codec()
+    for name, same in (("analysis", True), ("synthesis", False)):
+        old, new = (codec.graphs[name].layers[-1].bias for codec in (given, got.codec))
+        assert torch.equal(old, new) == same
+
+
+def test_training_starts_at_post_training_rounding(pictures):
+    """Rounding what training starts with makes nearly that: biases are not corrected twice."""
+    run = trainer("mbt2018-mean", pictures)
+    again = run.rounded(run.codec(), run.records).values
+    for name, values in run.compensated.values.items():
+        if name.endswith(".bias"):
+            moved = (again[name] - values).norm() / (run.state[name] - values).norm()
+            assert moved < 0.2, name
+
+
+def test_what_does_not_help_is_left_out(pictures, monkeypatch):
+    """Steps far too long: the model of post-training rounding, and that is said."""
+    monkeypatch.setattr(fine_tune, "RATE", "100")
+    state, codec, records = start("mbt2018-mean", pictures)
+    got = fine_tuned(state, FineTune(steps=4, lmbda=0.01), codec, records, W8A8, pictures)
+    assert got.codec is codec and got.records is records
+    assert re.fullmatch(r"loss on 16 crops has not fallen from [0-9.]+: not fine-tuned", got.said)
+
+
+def test_loss_before_is_that_of_the_file(pictures):
+    """Post-training rounding as emitted, with its errors carried on; a step later the twin's."""
+    state, codec, records = start("mbt2018-mean", pictures)
+    args = options(FineTune(steps=4), 0.01, codec.name, Path("unused"))
+    run = Trainer(args, pictures, state, codec, records, W8A8)
+    run.settled_loss()
+    made = integers(integer_model.convert(codec, records, W8A8, {}).model)
+    for kernel in run.kernels:
+        whole = kernel.detach().round().numpy()
+        assert any(np.array_equal(weight, whole) for weight in made)
+
+
+def test_averaged_weights_of_least_loss_are_kept(pictures, monkeypatch):
+    """Whichever look found them; training goes on from the weights as they are."""
+    run = trainer("mbt2018-mean", pictures)
+    found = iter([run.before - 2, run.before - 3, run.before - 1])
+    monkeypatch.setattr(run, "settled_loss", lambda: next(found))
+    kept = []
+    for _ in range(3):
+        run.train_step(next(batches(pictures, 2, 64, run.rng)), 0.0)
+        now = run.model.g_s[0].bias.clone()
+        run.look()
+        assert torch.equal(run.model.g_s[0].bias, now)
+        kept.append(run.best["g_s.0.bias"])
+    assert run.least == run.before - 3
+    assert torch.equal(kept[1], kept[2]) and not torch.equal(kept[0], kept[1])
 
 
 def test_weight_rate_makes_a_smaller_file(pictures):
@@ -150,7 +209,7 @@ def test_command(tmp_path, monkeypatch, pictures):
     done = call("convert", "a.pth", "-o", "a.inm", "--calibration", "pictures", "--recipe", "w8a8",
                 "--fine-tune", "2", "--lmbda", "0.01")  # fmt: skip
     assert "2/2 steps" in done.stderr
-    assert "fine-tuned: loss on 8 crops" in done.stderr
-    assert model_file.load(Path("a.inm")).metadata["fine_tuned"].startswith("loss on 8 crops")
+    assert "fine-tuned: loss on 16 crops" in done.stderr
+    assert model_file.load(Path("a.inm")).metadata["fine_tuned"].startswith("loss on 16 crops")
     refused("convert", "a.pth", "-o", "b.inm", "--calibration", "pictures", "--fine-tune", "2h",
             because="must be steps, as 300, or minutes, as 5m")  # fmt: skip

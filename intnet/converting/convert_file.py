@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from intnet import convert_report, model_file
 from intnet.converting import calibrate, compare, compressai, float_codec, integer_model, state_file
-from intnet.converting.fine_tune import CROPS, FineTune, Tuned, fine_tuned
+from intnet.converting.fine_tune import FineTune, Tuned, fine_tuned
 from intnet.converting.float_codec import OWN_QUALITY, FloatCodec
 from intnet.converting.integer_model import Converted, Records
 from intnet.converting.recipe import Recipe
@@ -99,8 +99,7 @@ def converted(
     with progress("calibrating", calibrate.steps(x)) as step:
         records: Records = calibrate.record(codec, x, step, recipe)
     if tune is not None:
-        codec, records, before, after = tune(codec, records, recipe, pictures)
-        said["fine_tuned"] = f"loss on {CROPS} crops {before:.4f}, then {after:.4f}"
+        codec, records, said["fine_tuned"] = tune(codec, records, recipe, pictures)
     return integer_model.convert(codec, records, recipe, said)
 
 

@@ -6,6 +6,11 @@ between layers are on the grids that calibration chose; gradients pass straight 
 within a GDN, of pixels and of scales stays out of it: it has 16 bits or more. Grids of activations
 stay as they are, so that what is emitted is what was trained.
 
+The encoder stays as it is, so that what is coded is what was coded, and the gradient of its rate
+is exact; only a weight rate trains it too. A few steps of a trained model do more harm than good at
+first: the averaged weights of least loss on pictures that stay the same are kept, or those of
+post-training rounding where none has less.
+
 Two options go with it: the weight of the distortion, else estimated of the checkpoint, and that of
 the bits that weights take in the file (`training.weight_rate`).
 """
@@ -47,8 +52,9 @@ ARCHITECTURES = {
     "bmshj2018-hyperprior": "scale", "mbt2018-mean": "mean-scale", "mbt2018": "joint",
 }  # fmt: skip
 NUDGE = 2.0**0.125  # gains this far to both sides of its own tell a model's lambda
-RATE, CROP, LOG_EVERY = "2e-4", 128, 10
-CROPS = 8  # that lambda and loss are measured on
+RATE, CROP, LOG_EVERY = "5e-5", 128, 10
+CROPS, CHECK_EVERY = 16, 20  # that lambda and loss are measured on; steps
+ENCODER = ("g_a", "h_a")
 UNITS = re.compile(r"(\d{1,9})(m?)")
 State = Mapping[str, Tensor]
 
@@ -67,12 +73,11 @@ class FineTune:
 
 
 class Tuned(NamedTuple):
-    """The codec that came of it, what it was calibrated with, loss before and after."""
+    """The codec that came of it, what it was calibrated with, and a line that says how it went."""
 
     codec: FloatCodec
     records: Records
-    before: float
-    after: float
+    said: str
 
 
 def asked(length: str | None, lmbda: float | None, weight_rate: float) -> FineTune | None:
@@ -187,26 +192,38 @@ class Trainer(train.Trainer):
 
     def __init__(
         self, args: argparse.Namespace, pictures: Pictures, state: State, codec: FloatCodec,
-        records: Records, recipe: Recipe,
+        records: Records, recipe: Recipe, weight_rate: float = 0.0,
     ) -> None:  # fmt: skip
         self.given, self.state, self.name = pictures, state, codec.name
         self.recipe = recipe
         self.records = {name: replace(record, moments={}) for name, record in records.items()}
         self.emitted = integer_model.programs(codec, self.records, recipe)
-        self.compensated = self.rounded(codec, records).values
+        self.compensated = self.rounded(codec, records)
         self.kernels: list[Tensor] = []
+        self.x = calibrate.crops(pictures, CROPS)
         super().__init__(args)
+        args.weight_rate = weight_rate  # it refuses one of other stages
+        for name, parameter in self.model.named_parameters():
+            if name.startswith(ENCODER) and not weight_rate:
+                parameter.requires_grad_(False)
+        self.untrained: Rounded | None = self.compensated
+        self.least = self.before = self.settled_loss()
+        self.best: State | None = None
 
     def corpus(self) -> Pictures:
         """Those of the calibration."""
         return self.given
 
     def first_model(self) -> FactorizedPrior:
-        """The twin, its weights where post-training rounding puts them."""
+        """The twin, its parameters such that rounding makes what post-training rounding made."""
         model = twin(self.state, self.name)
+        wanted = self.compensated.values
+        codec = compressai.float_codec({**self.state, **wanted}, self.name)
+        again = self.rounded(codec, self.records).values
         with torch.no_grad():
-            for name, values in self.compensated.items():
-                model.get_parameter(name).copy_(values)
+            for name, values in wanted.items():
+                moved = values - again[name] if name.endswith(".bias") else 0  # biases are corrected
+                model.get_parameter(name).copy_(values + moved)
         modules = dict(model.named_modules())
         for made in self.emitted.values():
             ends = {made.tensors[name] for name in made.tensors} & set(made.program.outputs)
@@ -227,11 +244,8 @@ class Trainer(train.Trainer):
 
     def output(self, x: Tensor, quality: Tensor) -> Output:
         """Of the rounded model; to gradients rounding is nothing."""
-        codec = compressai.float_codec(
-            {name: x.detach() for name, x in self.model.state_dict().items()}, self.name
-        )
+        found = self.untrained or self.rounded(self.codec(), self.records)
         parameters = dict(self.model.named_parameters())
-        found = self.rounded(codec, self.records)
         rounded = {name: straight(parameters[name], x) for name, x in found.values.items()}
         self.kernels = [
             (rounded[name].transpose(0, 1) if turned else rounded[name]) * scale
@@ -240,22 +254,44 @@ class Trainer(train.Trainer):
         out: Output = functional_call(self.model, rounded, (x, quality))
         return out
 
+    def codec(self) -> FloatCodec:
+        """Of the weights as they are."""
+        state = {name: x.detach() for name, x in self.model.state_dict().items()}
+        return compressai.float_codec(state, self.name)
+
     def weight_bits(self) -> Tensor:
         """Of the kernels of the last output."""
         return bits_per_weight(self.kernels)
 
-    @torch.no_grad()
-    def settled_loss(self, x: Tensor) -> float:
-        """Of pictures x (n, 3, h, w), which has no noise: comparable over time."""
-        parts = [self.loss(part, torch.zeros(len(part)))[0] for part in torch.split(x, 4)]
-        return float(torch.stack(parts).mean())
+    def train_step(self, batch: Any, fraction: float) -> dict[str, float]:
+        """Now and then the averaged weights are looked at."""
+        self.untrained = None
+        numbers = super().train_step(batch, fraction)
+        if self.step % CHECK_EVERY == 0:
+            self.look()
+        return numbers
 
-    def tuned(self) -> State:
-        """Train; the averaged weights, which the model has then too."""
-        self.run()
+    def look(self) -> None:
+        """Keep the averaged weights if none had less loss."""
+        now = {name: x.clone() for name, x in self.model.state_dict().items()}
         averaged = with_quantiles(self.model, self.ema)
         self.model.load_state_dict(averaged)
-        return averaged
+        loss = self.settled_loss()
+        if loss < self.least:
+            self.least, self.best = loss, {name: x.clone() for name, x in averaged.items()}
+        self.model.load_state_dict(now)
+
+    @torch.no_grad()
+    def settled_loss(self) -> float:
+        """On pictures that stay the same."""
+        parts = [self.loss(part, torch.zeros(len(part)))[0] for part in torch.split(self.x, 4)]
+        return float(torch.stack(parts).mean())
+
+    def tuned(self) -> State | None:
+        """Train; the averaged weights of least loss, None where post-training rounding has less."""
+        self.run()
+        self.look()
+        return self.best
 
 
 def straight(x: Tensor, values: Tensor) -> Tensor:
@@ -294,13 +330,13 @@ def fine_tuned(
     Raises ModelError for an architecture without a twin, IntnetError without a lambda.
     """
     twin(state, codec.name)
-    x = calibrate.crops(pictures, CROPS)
-    lmbda = how.lmbda or own_lambda(codec, x)
+    lmbda = how.lmbda or own_lambda(codec, calibrate.crops(pictures, CROPS))
     with tempfile.TemporaryDirectory() as folder:
         args = options(how, lmbda, codec.name, Path(folder) / "tuned.safetensors")
-        trainer = Trainer(args, pictures, state, codec, records, recipe)
-        args.weight_rate = how.weight_rate
-        before = trainer.settled_loss(x)
+        trainer = Trainer(args, pictures, state, codec, records, recipe, how.weight_rate)
         tuned = trainer.tuned()
-        after = trainer.settled_loss(x)
-    return Tuned(compressai.float_codec(tuned, codec.name), trainer.records, before, after)
+    if tuned is None:
+        said = f"loss on {CROPS} crops has not fallen from {trainer.before:.4f}: not fine-tuned"
+        return Tuned(codec, records, said)
+    said = f"loss on {CROPS} crops {trainer.before:.4f}, then {trainer.least:.4f}"
+    return Tuned(compressai.float_codec(tuned, codec.name), trainer.records, said)

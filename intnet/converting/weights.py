@@ -90,8 +90,8 @@ def quantise(layer: Linear, source: Format, out: Format, bits: int, inputs: Inpu
     """The integer form of a layer from one format to another.
 
     bits: of weights, at most 8, or 16 for as many as the proof leaves. The means of inputs move the
-    bias by what rounded weights and inputs are off on the average. Raises BoundError naming layer, channel,
-    bound and limit where the bound fails though weights are as small as they may be.
+    bias by what rounded weights and inputs are off on the average. Raises BoundError naming layer,
+    channel, bound and limit where the bound fails though weights are as small as they may be.
     """
     h, real_bias = scaled_kernel(layer, source.step), numbers(layer.bias)
     most = float(2 ** (bits - 1) - 1)
