@@ -76,7 +76,7 @@ def test_fewer_bits_are_coarser(pictures):
     y_fine, y_coarse = (run.output(x, torch.zeros(4)).x_hat for run in (fine, coarse))
     ideal = float_codec.code(compressai.float_codec(fine.state), x, 1.0).x_hat
     errors = [(y - ideal).square().mean().item() for y in (y_fine, y_coarse)]
-    assert errors[0] < errors[1] / 2
+    assert errors[0] < errors[1] * 2 / 3
     assert max(int(kernel.detach().abs().max().round()) for kernel in coarse.kernels) == 15
     assert max(int(kernel.detach().abs().max().round()) for kernel in fine.kernels) == 127
 
@@ -152,6 +152,7 @@ def test_averaged_weights_of_least_loss_are_kept(pictures, monkeypatch):
     assert torch.equal(kept[1], kept[2]) and not torch.equal(kept[0], kept[1])
 
 
+@pytest.mark.slow
 def test_weight_rate_makes_a_smaller_file(pictures):
     """Bytes of the packed model."""
     sizes = []

@@ -64,7 +64,8 @@ LESS = {"mixed": 0, "w8a16": 20, "w8a8": 32}  # dB that fewer bits may cost
 def result(chain, name="mixed", x=None):
     """Graph, what it became, calibration."""
     graph = Graph("test", {"x": 3}, (FIRST, *chain), (chain[-1].name,))
-    x = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)) if x is None else x
+    if x is None:  # as pixels are
+        x = torch.randint(256, (4, 3, 64, 64), generator=torch.Generator().manual_seed(1)) / 255
     record = Record(calibrate.careful(graph, recipe.named(name)))
     float_run.run(graph, {"x": x}, record)
     step = torch.full((3,), 1 / 255, dtype=torch.float64)
@@ -174,7 +175,7 @@ def test_nested_networks_and_signed_inputs():
     ("{", "not JSON"),
     ('{"*": 3}', "must be an object with any of weights"),
     ('{"*": {"weight": 8}}', "'weight', must be one of"),
-    ('{"*": {"weights": 4}}', "weights 4, must be in (8, 16)"),
+    ('{"*": {"weights": 3}}', "weights 3, must be in (4, 5, 6, 7, 8, 16)"),
     ('{"*": {"balance": 2}}', "balance 2, must be in (0.0, 1.0)"),
     ('{"*": {"weights": true}}', "weights True"),
 ])  # fmt: skip

@@ -52,7 +52,7 @@ ARCHITECTURES = {
     "bmshj2018-hyperprior": "scale", "mbt2018-mean": "mean-scale", "mbt2018": "joint",
 }  # fmt: skip
 NUDGE = 2.0**0.125  # gains this far to both sides of its own tell a model's lambda
-RATE, CROP, LOG_EVERY = "5e-5", 128, 10
+RATE, BATCH, LOG_EVERY = "2e-5", 4, 10
 CROPS, CHECK_EVERY = 16, 20  # that lambda and loss are measured on; steps
 ENCODER = ("g_a", "h_a")
 UNITS = re.compile(r"(\d{1,9})(m?)")
@@ -201,6 +201,7 @@ class Trainer(train.Trainer):
         self.compensated = self.rounded(codec, records)
         self.kernels: list[Tensor] = []
         self.x = calibrate.crops(pictures, CROPS)
+        args.crop = self.x.shape[-1]  # less has too much of borders: hyper-latents are 1/64
         super().__init__(args)
         args.weight_rate = weight_rate  # it refuses one of other stages
         for name, parameter in self.model.named_parameters():
@@ -222,7 +223,9 @@ class Trainer(train.Trainer):
         again = self.rounded(codec, self.records).values
         with torch.no_grad():
             for name, values in wanted.items():
-                moved = values - again[name] if name.endswith(".bias") else 0  # biases are corrected
+                moved = (
+                    values - again[name] if name.endswith(".bias") else 0
+                )  # biases are corrected
                 model.get_parameter(name).copy_(values + moved)
         modules = dict(model.named_modules())
         for made in self.emitted.values():
@@ -313,7 +316,7 @@ def options(how: FineTune, lmbda: float, architecture: str, out: Path) -> argpar
     length = ["--steps", str(how.steps)] if how.steps else ["--minutes", str(how.minutes)]
     args = train.parser().parse_args([
         ".", "--out", str(out), "--architecture", ARCHITECTURES[architecture],
-        "--lmbda", repr(lmbda), "--optimiser", "adam", "--rate", RATE, "--crop", str(CROP),
+        "--lmbda", repr(lmbda), "--optimiser", "adam", "--rate", RATE, "--batch", str(BATCH),
         "--hard-rate",  # of what will be coded: it is the last stage
         "--log-every", str(LOG_EVERY), *length,
     ])  # fmt: skip

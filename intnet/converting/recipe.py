@@ -52,7 +52,7 @@ Rules = Mapping[str, Mapping[str, Any]]
 # An integer prior costs nothing even so: 8 bits, rounded to the nearest.
 HYPER = {"weights": 8, "activations": 8, "balance": 0.5, "rounding": "nearest"}
 NAMED: dict[str, Rules] = {
-    "w8a8": {"*": {"weights": 8, "activations": 8, "balance": 0.5}},
+    "w8a8": {"*": {"weights": 8, "activations": 8}},
     "w8a16": {"*": {"weights": 8, "activations": 16, "balance": 0.0}},
     "mixed": {"*": {"weights": 16, "activations": 16}, "h_a.*": HYPER, "h_s.*": HYPER},
 }
