@@ -64,7 +64,8 @@ LESS = {"mixed": 0, "w8a16": 20, "w8a8": 32}  # dB that fewer bits may cost
 def result(chain, name="mixed", x=None):
     """Graph, what it became, calibration."""
     graph = Graph("test", {"x": 3}, (FIRST, *chain), (chain[-1].name,))
-    x = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)) if x is None else x
+    if x is None:  # as pixels are
+        x = torch.randint(256, (4, 3, 64, 64), generator=torch.Generator().manual_seed(1)) / 255
     record = Record(calibrate.careful(graph, recipe.named(name)))
     float_run.run(graph, {"x": x}, record)
     step = torch.full((3,), 1 / 255, dtype=torch.float64)
@@ -108,7 +109,7 @@ def test_bound_that_no_scale_repairs():
     source = Format("s16", -32767, 32767, torch.ones(4096, dtype=torch.float64))
     out = Format("s16", -32767, 32767, torch.full((2,), 2.0**16, dtype=torch.float64))
     with pytest.raises(BoundError) as error:
-        weights.quantise(layer, source, out, 16, weights.Inputs(torch.zeros(4096)))
+        weights.quantise(layer, source, out, 16, weights.Inputs(*torch.zeros(2, 4096)))
     assert "layer 'h_a.0' (Conv), channel 1: the accumulator may reach 3.9" in str(error.value)
     assert "must stay below 2147483648; smaller scales were tried" in str(error.value)
 
@@ -118,7 +119,7 @@ def test_scale_shrinks_to_fit():
     layer = layers.Conv("k", ("y",), torch.ones(1, 4096, 1, 1), torch.zeros(1))
     source = Format("s16", -32767, 32767, torch.ones(4096, dtype=torch.float64))
     out = Format("s16", -32767, 32767, torch.full((1,), 4096.0, dtype=torch.float64))
-    made = weights.quantise(layer, source, out, 16, weights.Inputs(torch.zeros(4096)))
+    made = weights.quantise(layer, source, out, 16, weights.Inputs(*torch.zeros(2, 4096)))
     assert set(made.weight.ravel().tolist()) == {16}  # 16 * 4096 * 32767 < 2**31
 
 
@@ -174,7 +175,7 @@ def test_nested_networks_and_signed_inputs():
     ("{", "not JSON"),
     ('{"*": 3}', "must be an object with any of weights"),
     ('{"*": {"weight": 8}}', "'weight', must be one of"),
-    ('{"*": {"weights": 4}}', "weights 4, must be in (8, 16)"),
+    ('{"*": {"weights": 3}}', "weights 3, must be in (4, 5, 6, 7, 8, 16)"),
     ('{"*": {"balance": 2}}', "balance 2, must be in (0.0, 1.0)"),
     ('{"*": {"weights": true}}', "weights True"),
 ])  # fmt: skip

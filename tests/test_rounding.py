@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from intnet.converting import rounding, weights
 from intnet.converting.formats import Format
 from intnet.converting.layers import Conv, ConvTranspose
+from intnet.converting.record import Record, Seen
 
 LESS = {Conv: 0.3, ConvTranspose: 0.45}
 
@@ -67,7 +68,7 @@ def test_bias_takes_what_weights_are_off_on_the_average():
     kernel, mean = layer.kernel.double(), x.double().mean((0, 2, 3))
     source = Format("s16", -32767, 32767, torch.full((6,), 1e-3, dtype=torch.float64))
     out = Format("s16", -32767, 32767, torch.full((8,), 0.05, dtype=torch.float64))
-    made = weights.quantise(layer, source, out, 8, weights.Inputs(mean))
+    made = weights.quantise(layer, source, out, 8, weights.Inputs(mean, mean))
     ratio = made.multiplier / 2.0**made.shift * 0.05
     whole = made.weight.transpose(0, 3, 1, 2) * ratio[:, None, None, None] / 1e-3
     means = mean.numpy()[:, None, None]
@@ -86,3 +87,18 @@ def test_masked_weights_stay_zero():
     whole = rounding.compensated(layer, target, moments, 127.0)
     assert not whole.reshape(8, 6, 25)[:, :, 12:].any()
     assert not np.array_equal(whole, np.rint(target))
+
+
+def test_bias_takes_what_rounded_inputs_are_off_on_the_average():
+    """Many small values below half a step become 0: outputs keep their mean."""
+    layer, _ = layer_and_inputs(Conv)
+    samples = torch.rand(6, 1000, generator=torch.Generator().manual_seed(2)).double() * 0.4
+    record = Record(seen={"x": Seen(samples.amin(1), samples.amax(1), samples)})
+    source = Format("s8", -127, 127, torch.ones(6, dtype=torch.float64))
+    out = Format("s16", -32767, 32767, torch.full((8,), 0.001, dtype=torch.float64))
+    seen = weights.inputs(layer, record, source)
+    assert not seen.coded.any()
+    made = weights.quantise(layer, source, out, 8, seen)
+    ideal = (layer.kernel.double().sum((2, 3)) @ samples.mean(1) + layer.bias.double()).numpy()
+    ratio = made.multiplier / 2.0**made.shift * 0.001
+    assert np.abs(made.bias * ratio - ideal).max() < 0.01 * np.abs(ideal).max()

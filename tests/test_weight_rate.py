@@ -77,7 +77,7 @@ def test_rate_is_that_of_a_packed_file(corpus):
     """Within a twentieth, side information included."""
     model, _ = trained(corpus, "0")
     with torch.no_grad():
-        rate = weight_rate.bits_per_weight(model).item()
+        rate = weight_rate.bits_per_weight(weight_rate.kernels(model)).item()
     assert packed_bits(model) == pytest.approx(rate, rel=0.05)
 
 
@@ -121,4 +121,4 @@ def test_no_layer_is_left_out():
     """The rate counts every IntegerConv, and nothing else has kernels."""
     model = MeanScaleHyperprior(Config(c=16, m=16, m_hidden=16, z=16, blocks=1))
     with pytest.raises(RuntimeError):
-        weight_rate.bits_per_weight(model)  # a float model has none
+        weight_rate.bits_per_weight(weight_rate.kernels(model))  # a float model has none

@@ -31,6 +31,21 @@ def convert(
     architecture: Annotated[
         str, typer.Option(help="CompressAI: refuse any other; auto recognises it.")
     ] = "auto",
+    fine_tune: Annotated[
+        str | None,
+        typer.Option(
+            help="CompressAI: train on with the rounding of integers, N steps or minutes (5m).",
+            metavar="N",
+        ),
+    ] = None,
+    lmbda: Annotated[
+        float | None,
+        typer.Option(min=1e-6, help="Of --fine-tune, bpp + lmbda * MSE; default: estimated."),
+    ] = None,
+    weight_rate: Annotated[
+        float,
+        typer.Option(min=0, help="Of --fine-tune: loss per bit per weight; for a smaller file."),
+    ] = 0.0,
     dead_zone: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Ours: its strength, 0 for none; default: as trained."),
@@ -71,12 +86,20 @@ def convert(
     intnet convert mbt2018-mean.pth.tar -o mean.inm --calibration pictures/ --recipe w8a16
     intnet convert exported/ -o mine.inm --calibration pictures/
     intnet convert mean.pth -o mean.inm --calibration pictures/ --report mean.html --max-bd-rate 1
+    intnet convert mean.pth -o mean.inm --calibration pictures/ --recipe w8a8 --fine-tune 10m
     """
     files.check_target(output)
     label = name or output.stem
     other = needing_torch("intnet.converting.convert_file", "convert")
     wanted = other.Wanted(report, max_bd_rate, plain)
+    how = needing_torch("intnet.converting.fine_tune", "convert").asked(
+        fine_tune, lmbda, weight_rate
+    )
     if other.is_ours(checkpoint):
+        if how is not None:
+            raise IntnetError(f"{checkpoint}: a checkpoint of `intnet train`, which fine-tunes it "
+                              "itself with --stage integer --init; --fine-tune is for CompressAI's"
+                              )  # fmt: skip
         if recipe is not None or architecture != "auto":
             raise IntnetError(
                 f"{checkpoint}: a checkpoint of `intnet train`, which says itself how to convert "
@@ -92,7 +115,7 @@ def convert(
         found = other.convert_file(
             checkpoint, output, calibration, recipes.load(recipe or recipes.DEFAULT),
             other.Labels(label, licence), common.progress, common.say, architecture,
-            wanted,
+            wanted, how,
         )  # fmt: skip
     show(found, output, as_json=as_json)
 

@@ -24,8 +24,9 @@ from intnet.converting import (
     report,
     state_file,
 )
+from intnet.converting.fine_tune import FineTune, Tuned, fine_tuned
 from intnet.converting.float_codec import OWN_QUALITY, FloatCodec
-from intnet.converting.integer_model import Converted
+from intnet.converting.integer_model import Converted, Records
 from intnet.converting.layers import Gdn
 from intnet.converting.recipe import Recipe
 from intnet.converting.report import NOTHING, Report, Subject, Wanted
@@ -59,10 +60,11 @@ def is_ours(path: Path) -> bool:
 def convert_file(
     checkpoint: Path, out: Path, calibration: Path | None, recipe: Recipe, labels: Labels,
     progress: Progress, say: Callable[[str], None], architecture: str = "auto",
-    wanted: Wanted = NOTHING,
+    wanted: Wanted = NOTHING, how: FineTune | None = None,
 ) -> Report:  # fmt: skip
     """Write the integer model of a checkpoint; report layers, rate and PSNR beside the float model.
 
+    how: fine-tune before.
     Raises IntnetError in one line for a checkpoint that has no integer form.
     """
     report.check(wanted, measured=calibration is not None)
@@ -71,7 +73,12 @@ def convert_file(
         raise IntnetError(f"{checkpoint}: {codec.name} needs --calibration with a folder of "
                           "pictures like those that will be coded")  # fmt: skip
     pictures = convert_report.calibration_pictures(calibration)
-    made = converted(codec, pictures, recipe, labels, progress)
+    if how is not None and checkpoint.is_dir():
+        raise IntnetError(f"{checkpoint}: a folder of ONNX files; --fine-tune is for checkpoints")
+    tune = partial(fine_tuned, state_file.read(checkpoint), how) if how else None
+    made = converted(codec, pictures, recipe, labels, progress, tune)
+    if how is not None:
+        say(f"fine-tuned: {made.model.metadata['fine_tuned']}")
     about = {"architecture": codec.name, "recipe": recipe.name}
     return report.finish(subject(codec, made, pictures, about), out, wanted, say)
 
@@ -132,13 +139,17 @@ def origin(codec: FloatCodec) -> str:
 
 
 def converted(
-    codec: FloatCodec, pictures: Pictures, recipe: Recipe, labels: Labels, progress: Progress
-) -> Converted:
-    """Calibrate, then convert."""
+    codec: FloatCodec, pictures: Pictures, recipe: Recipe, labels: Labels, progress: Progress,
+    tune: Callable[..., Tuned] | None = None,
+) -> Converted:  # fmt: skip
+    """Calibrate, fine-tune where wanted, then convert."""
     x = calibrate.crops(pictures)
+    said = metadata(codec, recipe, labels)
     with progress("calibrating", calibrate.steps(x)) as step:
-        records = calibrate.record(codec, x, step, recipe)
-    return integer_model.convert(codec, records, recipe, metadata(codec, recipe, labels))
+        records: Records = calibrate.record(codec, x, step, recipe)
+    if tune is not None:
+        codec, records, said["fine_tuned"] = tune(codec, records, recipe, pictures)
+    return integer_model.convert(codec, records, recipe, said)
 
 
 def metadata(codec: FloatCodec, recipe: Recipe, labels: Labels) -> Report:

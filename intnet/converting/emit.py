@@ -32,7 +32,7 @@ from intnet.converting.layers import (
 )
 from intnet.converting.recipe import Recipe
 from intnet.converting.record import Record
-from intnet.converting.weights import Inputs
+from intnet.converting.weights import Inputs, inputs
 from intnet.program import Program
 
 NORM_MARGIN = 2.0  # of a norm's integers over the greatest norm of the calibration
@@ -58,9 +58,9 @@ class Walk(NamedTuple):
 
     def linear(self, name: str, layer: Linear, out: Format) -> str:
         """A convolution, its bias corrected by what calibration saw."""
-        moment = self.record.moments.get(layer.name)
-        inputs = Inputs(self.record.seen[layer.inputs[0]].mean, moment)
-        return self.to.linear(name, layer, self.source(layer), out, self.bits(layer), inputs)
+        source = self.source(layer)
+        seen = inputs(layer, self.record, self.to.formats[source])
+        return self.to.linear(name, layer, source, out, self.bits(layer), seen)
 
 
 class Emitted(NamedTuple):
@@ -213,7 +213,7 @@ def weighted(walk: Walk, layer: Gdn, out: Format) -> str:
     seen = walk.record.seen[layer.inputs[0]].samples.double()
     mean = (seen.abs() if layer.simplified else seen.square()).mean(1)
     conv = Conv(layer.name, layer.inputs, layer.gamma[:, :, None, None], layer.beta)
-    return walk.to.linear(f"{layer.name}.norm", conv, source, out, 16, Inputs(mean))
+    return walk.to.linear(f"{layer.name}.norm", conv, source, out, 16, Inputs(mean, mean))
 
 
 def norm_format(walk: Walk, layer: Gdn, dtype: str, top: int) -> Format:

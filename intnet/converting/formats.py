@@ -54,6 +54,10 @@ class Format:
         """The largest |integer|."""
         return max(-self.lo, self.hi)
 
+    def nearest(self, values: Tensor) -> Tensor:
+        """What integers say of values (n, C)."""
+        return (values / self.step).round().clamp(self.lo, self.hi) * self.step
+
     def within(self, other: Format) -> bool:
         """Same integers for the same values, none outside of the other's interval."""
         inside = other.lo <= self.lo and self.hi <= other.hi
@@ -98,8 +102,8 @@ def effective_taps(layer: Linear, peak: Tensor) -> Tensor:
 def top_16(readers: Iterable[Linear], record: Record, recipe: Recipe) -> int:
     """The largest 16-bit activation that leaves weights their bits, by the overflow proof.
 
-    With 8-bit weights: what |weights| of 127 leave of 31 bits. With more, weights and activations
-    get as many bits as each other.
+    With weights of at most 8 bits: what the greatest leave of 31 bits. With more, weights and
+    activations get as many bits as each other.
     """
     top = float(S16_MAX)
     for layer in readers:
@@ -107,7 +111,7 @@ def top_16(readers: Iterable[Linear], record: Record, recipe: Recipe) -> int:
         precision = recipe.of(layer.name)
         taps = torch.quantile(effective_taps(layer, balanced(peak, precision.balance)), ROWS)
         room = ACC_LIMIT / max(1.0, float(taps))
-        top = min(top, room / 127 if precision.weights == 8 else room**0.5)
+        top = min(top, room / precision.greatest if precision.weights <= 8 else room**0.5)
     return max(FEWEST, int(top))
 
 

@@ -19,7 +19,7 @@ from intnet.errors import IntnetError
 class Precision:
     """Of one layer: bits of its weights, bits of the activations that a convolution reads of it.
 
-    weights: 8, or 16 for as many as the proof allows. activations: 8 or 16. ranges: of 8-bit
+    weights: 4 to 8, or 16 for as many as the proof allows. activations: 8 or 16. ranges: of 8-bit
     activations, by least `squares` or by `percentile`. balance: 1 gives every channel the step of
     its own range, 0 all of them the same, between them some of both.
     """
@@ -32,13 +32,18 @@ class Precision:
     rounding: str = "compensated"
 
     @property
+    def greatest(self) -> int:
+        """Of a weight's integers."""
+        return (1 << (self.weights - 1)) - 1
+
+    @property
     def compensates(self) -> bool:
         """Whether errors of rounding are carried on: 16 bits do not need it."""
-        return self.weights == 8 and self.rounding == "compensated"
+        return self.weights <= 8 and self.rounding == "compensated"
 
 
 ALLOWED: dict[str, tuple[Any, ...]] = {
-    "weights": (8, 16), "activations": (8, 16), "ranges": ("squares", "percentile"),
+    "weights": (4, 5, 6, 7, 8, 16), "activations": (8, 16), "ranges": ("squares", "percentile"),
     "rounding": ("nearest", "compensated"),
 }  # fmt: skip
 BETWEEN = {"percentile": (50.0, 100.0), "balance": (0.0, 1.0)}
@@ -47,7 +52,7 @@ Rules = Mapping[str, Mapping[str, Any]]
 # An integer prior costs nothing even so: 8 bits, rounded to the nearest.
 HYPER = {"weights": 8, "activations": 8, "balance": 0.5, "rounding": "nearest"}
 NAMED: dict[str, Rules] = {
-    "w8a8": {"*": {"weights": 8, "activations": 8, "balance": 0.5}},
+    "w8a8": {"*": {"weights": 8, "activations": 8}},
     "w8a16": {"*": {"weights": 8, "activations": 16, "balance": 0.0}},
     "mixed": {"*": {"weights": 16, "activations": 16}, "h_a.*": HYPER, "h_s.*": HYPER},
 }

@@ -13,6 +13,7 @@ from intnet.bounds import ACC_LIMIT
 from intnet.converting import rounding
 from intnet.converting.formats import Format
 from intnet.converting.layers import ConvTranspose, Linear
+from intnet.converting.record import Record
 from intnet.converting.rounding import window
 from intnet.errors import BoundError
 from intnet.program import Array
@@ -67,31 +68,43 @@ def scaled_kernel(layer: Linear, step: Tensor) -> Float:
 
 
 class Inputs(NamedTuple):
-    """What calibration saw of inputs: mean per channel; `rounding.moment`, None for nearest."""
+    """What calibration saw of inputs: means per channel; `rounding.moment`, None for nearest.
+
+    mean: of the float values. coded: of what their integers say, which is another mean where many
+    small values become 0.
+    """
 
     mean: Tensor
+    coded: Tensor
     moment: Tensor | None = None
+
+
+def inputs(layer: Linear, record: Record, source: Format) -> Inputs:
+    """Of a layer that reads integers of a format."""
+    seen = record.seen[layer.inputs[0]]
+    coded = source.nearest(seen.samples.double().T).mean(0)
+    return Inputs(seen.mean, coded, record.moments.get(layer.name))
 
 
 def quantise(layer: Linear, source: Format, out: Format, bits: int, inputs: Inputs) -> Integers:
     """The integer form of a layer from one format to another.
 
-    bits: of weights, 8, or 16 for as many as the proof leaves. The mean of inputs moves the bias by
-    what rounded weights are off on the average. Raises BoundError naming layer,
+    bits: of weights, at most 8, or 16 for as many as the proof leaves. The means of inputs move the
+    bias by what rounded weights and inputs are off on the average. Raises BoundError naming layer,
     channel, bound and limit where the bound fails though weights are as small as they may be.
     """
     h, real_bias = scaled_kernel(layer, source.step), numbers(layer.bias)
-    most = 127.0 if bits == 8 else float(2**15 - 1)
+    most = float(2 ** (bits - 1) - 1)
     peak = np.abs(h).max((1, 2, 3))
     reach = np.abs(h).sum((1, 2, 3)) * source.magnitude
     unit = step_of(peak / most, np.abs(real_bias), reach, numbers(out.step))
-    weight, bias = rounded(layer, h, real_bias, unit, source, inputs.mean)
+    weight, bias = rounded(layer, h, real_bias, unit, source, inputs)
     for _ in range(TRIES):
         over = bound(weight, bias, source) >= ACC_LIMIT
         if not over.any():
             break
         unit = np.where(over, unit * GROWTH, unit)
-        weight, bias = rounded(layer, h, real_bias, unit, source, inputs.mean)
+        weight, bias = rounded(layer, h, real_bias, unit, source, inputs)
     seen = np.maximum(numbers(out.step), np.abs(real_bias) * NOTICED)
     lost = (peak / unit < FEWEST_LEVELS) & (reach >= seen)
     lost |= bound(weight, bias, source) >= ACC_LIMIT
@@ -117,11 +130,11 @@ def step_of(finest: Float, bias: Float, reach: Float, out: Float) -> Float:
 
 
 def rounded(
-    layer: Linear, h: Float, bias: Float, unit: Float, source: Format, mean: Tensor
+    layer: Linear, h: Float, bias: Float, unit: Float, source: Format, inputs: Inputs
 ) -> tuple[Array, Array]:
     """Integer weights, to the nearest, and bias."""
     weight = np.rint(h / unit[:, None, None, None])
-    return weight.astype(np.int64), corrected(layer, h, weight, bias, unit, source, mean)
+    return weight.astype(np.int64), corrected(layer, h, weight, bias, unit, source, inputs)
 
 
 def compensated(
@@ -135,19 +148,26 @@ def compensated(
     moment = numbers(inputs.moment) / np.outer(step, step)
     target = (h / unit[:, None, None, None]).transpose(0, 3, 1, 2)
     weight = rounding.compensated(layer, target, moment, most).transpose(0, 2, 3, 1)
-    made = corrected(layer, h, weight, bias, unit, source, inputs.mean)
+    made = corrected(layer, h, weight, bias, unit, source, inputs)
     over = bound(weight, made, source) >= ACC_LIMIT
     weight = np.where(over[:, None, None, None], nearest[0], weight)
     return weight.astype(np.int64), np.where(over, nearest[1], made)
 
 
 def corrected(
-    layer: Linear, h: Float, weight: Float, bias: Float, unit: Float, source: Format, mean: Tensor
-) -> Array:
-    """The bias less what the weights are off on the average."""
-    off = (weight * unit[:, None, None, None] - h).sum((1, 2)).reshape(layer.groups, -1, h.shape[3])
-    seen = (numbers(mean) / numbers(source.step)).reshape(layer.groups, h.shape[3], 1)
-    error = (off @ seen).reshape(-1)
+    layer: Linear, h: Float, weight: Float, bias: Float, unit: Float, source: Format,
+    inputs: Inputs,
+) -> Array:  # fmt: skip
+    """The bias less what weights and inputs are off on the average."""
+
+    def sums(kernel: Float, mean: Tensor) -> Float:
+        """Of a kernel (N, KY, KX, I / groups) on inputs that are their means everywhere, (N,)."""
+        taps = kernel.sum((1, 2)).reshape(layer.groups, -1, kernel.shape[3])
+        seen = numbers(mean) / numbers(source.step)
+        total: Float = (taps @ seen.reshape(layer.groups, -1, 1)).reshape(-1)
+        return total
+
+    error = sums(weight * unit[:, None, None, None], inputs.coded) - sums(h, inputs.mean)
     if isinstance(layer, ConvTranspose):
         error = error / layer.stride**2  # an output sees one tap of so many
     whole: Array = np.rint((bias - error) / unit).astype(np.int64)

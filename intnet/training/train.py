@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from intnet.training import checkpoint
 from intnet.training.bottleneck import with_quantiles
-from intnet.training.data import as_input, batches, load_pictures
+from intnet.training.data import Pictures, as_input, batches, load_pictures
 from intnet.training.distortions import DISTORTIONS
 from intnet.training.family import ARCHITECTURES, NORMALISATIONS, FamilyConfig
 from intnet.training.family_files import Codec, new_model
@@ -43,7 +43,7 @@ from intnet.training.models import (
 from intnet.training.optimisers import MATRICES, Optimisers
 from intnet.training.plot import draw_log
 from intnet.training.quantise import integer_twin
-from intnet.training.weight_rate import bits_per_weight
+from intnet.training.weight_rate import bits_per_weight, kernels
 
 EMA_DECAY = 0.999
 REFERENCE_LAMBDA = 0.018
@@ -149,9 +149,9 @@ class Trainer:
             torch.set_num_threads(args.threads)
         torch.manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
-        self.pictures = load_pictures(args.corpus, max(args.crop, 256))
+        self.pictures = self.corpus()
         self.step, self.seconds = 0, 0.0
-        self.model: Codec = self.start() if args.architecture == FLAGSHIP else new_model(args)
+        self.model: Codec = self.first_model()
         self.model.to(device=args.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.model.hard_rate = args.hard_rate
         self.model.train()  # calibration leaves it in evaluation mode
@@ -163,6 +163,14 @@ class Trainer:
         self.forward = torch.compile(self.output) if args.compile else self.output
         if args.resume:
             self.resume()
+
+    def corpus(self) -> Pictures:
+        """Training pictures."""
+        return load_pictures(self.args.corpus, max(self.args.crop, 256))
+
+    def first_model(self) -> Codec:
+        """What training starts with."""
+        return self.start() if self.args.architecture == FLAGSHIP else new_model(self.args)
 
     def start(self) -> MeanScaleHyperprior:
         """A fresh KLT, given weights, or their integer twin."""
@@ -224,10 +232,14 @@ class Trainer:
         mse = (out.x_hat - x).square().mean().item()
         numbers = {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse}
         if self.args.weight_rate:
-            rate = bits_per_weight(self.model)
+            rate = self.weight_bits()
             loss = loss + self.args.weight_rate * rate
             numbers["bits_per_weight"] = rate.item()
         return loss, numbers
+
+    def weight_bits(self) -> Tensor:
+        """Mean bits of a weight in a packed file."""
+        return bits_per_weight(kernels(self.model))
 
     def output(self, x: Tensor, quality: Tensor) -> Output:
         """What the model makes of x (n, 3, h, w); of bits alone the picture is as it was."""

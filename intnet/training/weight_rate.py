@@ -20,11 +20,15 @@ SCALE_MIN = 0.25  # that of the narrowest table
 BEYOND = 40.0  # where 1 / sinh is nothing in single precision
 
 
-def bits_per_weight(model: nn.Module) -> Tensor:
-    """Mean over all weights of the integer layers of a model; side information not counted."""
-    kernels = [m.kernel() for m in model.modules() if isinstance(m, IntegerConv)]
-    total = torch.stack([bits(kernel.flatten(1)).sum() for kernel in kernels]).sum()
-    return total / sum(kernel.numel() for kernel in kernels)
+def kernels(model: nn.Module) -> list[Tensor]:
+    """Integers of the integer layers of a model, (outputs, ...)."""
+    return [m.kernel() for m in model.modules() if isinstance(m, IntegerConv)]
+
+
+def bits_per_weight(found: list[Tensor]) -> Tensor:
+    """Mean over all weights of kernels (outputs, ...); side information not counted."""
+    total = torch.stack([bits(kernel.flatten(1)).sum() for kernel in found]).sum()
+    return total / sum(kernel.numel() for kernel in found)
 
 
 def bits(w: Tensor) -> Tensor:
